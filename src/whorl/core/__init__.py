@@ -1,0 +1,1 @@
+"""The ground floor: small, closed, without torch. A new file here needs a decision note."""

@@ -1,0 +1,92 @@
+"""core/pool: map a function over shards, in this process or in several local ones, behind one interface.
+
+Order of results is the order of the tasks, however many workers there are. A failed shard names itself.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from whorl.core.errors import DataError, ResourceError, WhorlError
+
+__all__ = ["InlinePool", "Pool", "ProcessPool", "local_pool"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Pool(Protocol):
+    """Where map steps over data run."""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks can run at once."""
+        ...
+
+    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
+        """Results in the order of `tasks`. `function` is a module-level function; tasks and results are picklable.
+
+        Raises DataError naming the task whose function failed, ResourceError when a worker died.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class InlinePool:
+    """Everything in this process; the reference."""
+
+    workers: int = 1
+
+    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
+        """See Pool.map."""
+        for task in tasks:
+            yield _call(function, task)
+
+
+@dataclass(frozen=True)
+class ProcessPool:
+    """Local worker processes, started fresh (spawn): no locks or threads are inherited."""
+
+    workers: int
+
+    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
+        """See Pool.map."""
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(self.workers, max(1, len(tasks))), mp_context=context) as executor:
+            try:
+                yield from executor.map(_Call(function), tasks)
+            except BrokenProcessPool as error:
+                raise ResourceError(
+                    f"a worker process died while mapping {function.__name__} over {len(tasks)} shards "
+                    f"(killed, or out of memory); try fewer workers than {self.workers}"
+                ) from error
+
+
+@dataclass(frozen=True)
+class _Call(Generic[T, R]):
+    """A picklable wrapper around the mapped function."""
+
+    function: Callable[[T], R]
+
+    def __call__(self, task: T) -> R:
+        """Run the function, naming the task when it fails."""
+        return _call(self.function, task)
+
+
+def _call(function: Callable[[T], R], task: T) -> R:
+    try:
+        return function(task)
+    except WhorlError:
+        raise
+    except (ValueError, OSError, ArithmeticError, LookupError, TypeError) as error:
+        raise DataError(f"{function.__name__} failed on {str(task)[:200]}: {type(error).__name__}: {error}") from error
+
+
+def local_pool(workers: int = 0) -> Pool:
+    """A pool of `workers` local processes; 0 means one per core, 1 means this process."""
+    count = workers or (os.cpu_count() or 1)
+    return InlinePool() if count == 1 else ProcessPool(count)
