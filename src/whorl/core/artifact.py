@@ -22,7 +22,19 @@ from whorl.core.canonical import digest
 from whorl.core.errors import ArtifactError
 from whorl.core.lease import Lease
 
-__all__ = ["KINDS", "MANIFEST", "Artifact", "Draft", "Identity", "Store", "file_sha256", "write_text_atomic"]
+__all__ = [
+    "KINDS",
+    "MANIFEST",
+    "Artifact",
+    "Draft",
+    "Identity",
+    "Store",
+    "content_hash",
+    "file_sha256",
+    "listing",
+    "remove_tree",
+    "write_text_atomic",
+]
 
 KINDS = (
     "documents",
@@ -46,7 +58,7 @@ class Identity:
 
     stage: str  # public name of the stage, e.g. "corpus.refine"
     code_version: int
-    config: Mapping[str, Any]  # plain, hashed fields only, references as written
+    config: Mapping[str, Any]  # plain, hashed fields only; references keep their part, not their name
     inputs: Mapping[str, str]  # place of the reference or raw input -> content hash
     seed: int | None = None  # only for stages that draw random numbers
 
@@ -62,7 +74,7 @@ class Identity:
 
     @property
     def fingerprint(self) -> str:
-        """64 hexadecimal digits naming the artifact. References count by content, not by the name a recipe gave them."""
+        """64 hexadecimal digits naming the artifact."""
         return digest(self.plain())
 
 
@@ -100,7 +112,7 @@ class Artifact:
         for name in sorted(found & set(listed)):
             if file_sha256(self.path / name) != listed[name]["sha256"]:
                 faults.append(f"{name}: content differs from the manifest")
-        if not faults and _content_hash(listed) != self.content:
+        if not faults and content_hash(listed) != self.content:
             faults.append(f"{MANIFEST}: content hash does not match its own file list")
         return faults
 
@@ -119,8 +131,10 @@ class Draft:
         self, identity: Identity, *, counts: Mapping[str, Any], parents: Mapping[str, Any], source_digest: str
     ) -> Artifact:
         """Write the manifest, make everything read-only and durable, and rename. Raises ArtifactError when fenced off."""
-        _drop_scratch(self.folder)
-        files = _listing(self.folder)
+        _set_aside(self.folder / "scratch", _scratch_aside(self.final))
+        for path in self.folder.rglob(".*.tmp"):
+            path.unlink()
+        files = listing(self.folder)
         manifest = {
             "kind": self.kind,
             "fingerprint": self.fingerprint,
@@ -129,15 +143,18 @@ class Draft:
             "source_digest": source_digest,
             "counts": dict(counts),
             "files": files,
-            "content": _content_hash(files),
+            "content": content_hash(files),
         }
         with self.lease.fenced():
             for name in files:
                 (self.folder / name).chmod(0o444)
+                _sync(self.folder / name)
             write_text_atomic(self.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
             (self.folder / MANIFEST).chmod(0o444)
             self.folder.rename(self.final)
-        _sync_folder(self.final.parent)
+        _sync(self.final.parent)
+        if _scratch_aside(self.final).is_dir():
+            remove_tree(_scratch_aside(self.final))
         return Artifact(self.kind, self.fingerprint, self.final, manifest)
 
 
@@ -164,7 +181,7 @@ class Store:
     def all(self) -> Iterator[Artifact]:
         """Every finished artifact, by kind and fingerprint."""
         for manifest in sorted((self.root / "store").glob(f"*/*/{MANIFEST}")):
-            if not manifest.parent.name.endswith(".partial"):
+            if "." not in manifest.parent.name:  # not .partial, not .doomed
                 yield _opened(manifest.parent)
 
     def partials(self) -> list[Path]:
@@ -189,6 +206,7 @@ class Store:
         if left and left[-1] != folder:
             left[-1].rename(folder)
         folder.mkdir(exist_ok=True)
+        _reopen(folder, _scratch_aside(final))
         return Draft(kind, fingerprint, folder, final, lease)
 
     def remove(self, artifact: Artifact) -> None:
@@ -247,20 +265,34 @@ def _payload(folder: Path) -> Iterator[str]:
             yield name
 
 
-def _listing(folder: Path) -> dict[str, dict[str, Any]]:
+def listing(folder: Path) -> dict[str, dict[str, Any]]:
+    """Hash and size of every payload file of a folder: all but the manifest and HTML pages."""
     return {name: {"sha256": file_sha256(folder / name), "bytes": (folder / name).stat().st_size} for name in _payload(folder)}
 
 
-def _content_hash(files: Mapping[str, Mapping[str, Any]]) -> str:
+def content_hash(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """One hash over the names and hashes of a listing."""
     return digest({name: entry["sha256"] for name, entry in files.items()})
 
 
-def _drop_scratch(folder: Path) -> None:
-    """Resume state lives in `scratch/` of a draft and in `.tmp` files; neither is part of the artifact."""
-    if (folder / "scratch").is_dir():
-        remove_tree(folder / "scratch")
-    for path in folder.rglob(".*.tmp"):
-        path.unlink()
+def _scratch_aside(final: Path) -> Path:
+    """Where resume state waits while its draft is being published: it may go only after the rename."""
+    return final.with_name(f"{final.name}.scratch")
+
+
+def _set_aside(scratch: Path, aside: Path) -> None:
+    if scratch.is_dir():
+        if aside.is_dir():
+            remove_tree(aside)
+        scratch.rename(aside)
+
+
+def _reopen(folder: Path, aside: Path) -> None:
+    """Undo the half of publishing that a crash may have left: read-only files, a manifest, resume state set aside."""
+    with _writable(folder):
+        (folder / MANIFEST).unlink(missing_ok=True)
+    if aside.is_dir() and not (folder / "scratch").exists():
+        aside.rename(folder / "scratch")
 
 
 def _token(partial: Path) -> int:
@@ -268,8 +300,9 @@ def _token(partial: Path) -> int:
     return int(match.group(1)) if match else 0
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Ask the kernel to put a file or a folder's entries on disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

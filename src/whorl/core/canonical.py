@@ -21,8 +21,8 @@ _MISSING = object()
 def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401 - JSON has no better type
     """Lists, dicts and scalars that say the same as a config; members carry their `use`, references their text.
 
-    With `hashed_only`, fields that never change what comes out (workers, paths) are left out. Raises TypeError for a value
-    that has no stable spelling.
+    With `hashed_only`, fields that never change what comes out (workers, paths) are left out, and a reference keeps only
+    its part: what it points at counts by content. Raises TypeError for a value that has no stable spelling.
     """
     if isinstance(value, BaseModel):
         model = type(value)
@@ -31,7 +31,9 @@ def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401 -
             if not hashed_only or is_hashed(model, name):
                 drawn[public_name(model, name)] = plain(getattr(value, name), hashed_only=hashed_only)
         return drawn
-    if isinstance(value, Ref | Length):
+    if isinstance(value, Ref):
+        return {"part": value.part} if hashed_only else str(value)
+    if isinstance(value, Length):
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item, hashed_only=hashed_only) for key, item in value.items()}

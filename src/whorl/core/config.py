@@ -77,8 +77,9 @@ class Member(Config):
 
     @property
     def use(self) -> str:
-        """The public name of this member, as a recipe writes it."""
-        return type(self).__module__.rpartition(".")[2]
+        """The public name of this member, as a recipe writes it; `pkg.mod:Class` for one from outside the house."""
+        module = type(self).__module__
+        return module.rpartition(".")[2] if module.startswith("whorl.") else f"{module}:{type(self).__name__}"
 
     @model_validator(mode="wrap")
     @classmethod

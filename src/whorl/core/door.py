@@ -44,7 +44,8 @@ def member_class(package: str, use: str, parent: type, *, trust: Collection[str]
     file does not define exactly one subclass of `parent`.
     """
     if ":" in use:
-        return _outside_class(use, parent, trust)
+        announced = any(point.value == use for point in entry_points(group=package))
+        return _outside_class(use, parent, {*trust, use.partition(":")[0].partition(".")[0]} if announced else trust)
     if use not in member_names(package):
         raise ConfigError(f"no '{use}' behind {package}{suggestion(use, member_names(package))}")
     for point in entry_points(group=package):

@@ -5,6 +5,7 @@ A number without a unit is refused wherever more than one unit would make sense.
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -29,7 +30,9 @@ class Length:
     unit: LengthUnit
 
     def __str__(self) -> str:
-        return f"{self.amount:g} {self.unit}"
+        # All digits: this spelling is hashed, and `parse` must give the same Length back.
+        number = f"{Decimal(repr(float(self.amount))):f}".removesuffix(".0")
+        return f"{number}s" if self.unit == "seconds" else f"{number} {self.unit}"
 
     @classmethod
     def parse(cls, data: object) -> "Length":

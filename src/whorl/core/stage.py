@@ -95,9 +95,10 @@ class Stage(Member, is_door=True):
 
     @property
     def use(self) -> str:
-        """`room.name`."""
-        parts = type(self).__module__.split(".")
-        return f"{parts[-3]}.{parts[-1]}" if len(parts) >= 3 and parts[-2] == "stages" else type(self).__module__
+        """`room.name`, or `pkg.mod:Class` for a stage from outside the house."""
+        module = type(self).__module__
+        room, _, name = module.removeprefix("whorl.").partition(".stages.")
+        return f"{room}.{name}" if module.startswith("whorl.") else f"{module}:{type(self).__name__}"
 
     def settled(self, pins: Mapping[str, str]) -> Self:
         """This config with values that depend on the machine resolved (dtype) or pinned (a length in hours).
@@ -106,6 +107,15 @@ class Stage(Member, is_door=True):
         """
         del pins
         return self
+
+    def to_pin(self) -> Mapping[str, str]:
+        """Fields (name -> as written) whose value must be measured once on this machine and then kept."""
+        return {}
+
+    def pin(self, job: Job) -> Mapping[str, str]:
+        """Measure the fields `to_pin` names; name -> value to use from now on."""
+        del job
+        return {}
 
     def raw_inputs(self, root: Path) -> Mapping[str, str]:
         """Content hashes of what the stage reads from outside the store, by place. Hashed into the identity."""
