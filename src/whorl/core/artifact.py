@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,18 +219,16 @@ class Store:
         return self.root / "store" / kind / fingerprint
 
 
-@contextmanager
-def _writable(folder: Path) -> Iterator[None]:
+def remove_tree(folder: Path) -> None:
+    """Delete a folder whose files may be read-only."""
+    _make_writable(folder)
+    shutil.rmtree(folder)
+
+
+def _make_writable(folder: Path) -> None:
     for path in [folder, *folder.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() else 0o644)
-    yield
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete a folder whose files may be read-only."""
-    with _writable(folder):
-        shutil.rmtree(folder)
 
 
 def write_text_atomic(path: Path, text: str) -> None:
@@ -289,8 +286,8 @@ def _set_aside(scratch: Path, aside: Path) -> None:
 
 def _reopen(folder: Path, aside: Path) -> None:
     """Undo the half of publishing that a crash may have left: read-only files, a manifest, resume state set aside."""
-    with _writable(folder):
-        (folder / MANIFEST).unlink(missing_ok=True)
+    _make_writable(folder)
+    (folder / MANIFEST).unlink(missing_ok=True)
     if aside.is_dir() and not (folder / "scratch").exists():
         aside.rename(folder / "scratch")
 

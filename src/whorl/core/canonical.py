@@ -18,32 +18,35 @@ __all__ = ["Change", "changes", "digest", "encode", "plain"]
 _MISSING = object()
 
 
-def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401 - JSON has no better type
+def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401, PLR0911 - JSON has no better type; one return per kind
     """Lists, dicts and scalars that say the same as a config; members carry their `use`, references their text.
 
     With `hashed_only`, fields that never change what comes out (workers, paths) are left out, and a reference keeps only
     its part: what it points at counts by content. Raises TypeError for a value that has no stable spelling.
     """
     if isinstance(value, BaseModel):
-        model = type(value)
-        drawn = {"use": value.use} if isinstance(value, Member) else {}
-        for name in model.model_fields:
-            if not hashed_only or is_hashed(model, name):
-                drawn[public_name(model, name)] = plain(getattr(value, name), hashed_only=hashed_only)
-        return drawn
+        return _plain_model(value, hashed_only=hashed_only)
     if isinstance(value, Ref):
         return {"part": value.part} if hashed_only else str(value)
-    if isinstance(value, Length):
-        return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item, hashed_only=hashed_only) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item, hashed_only=hashed_only) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted(plain(item, hashed_only=hashed_only) for item in value)
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [plain(item, hashed_only=hashed_only) for item in value]
+        return sorted(items) if isinstance(value, set | frozenset) else items
+    if isinstance(value, Length):
+        return str(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise TypeError(f"{type(value).__name__} has no canonical spelling and cannot be part of an artifact's identity")
+
+
+def _plain_model(value: BaseModel, *, hashed_only: bool) -> dict[str, Any]:
+    model = type(value)
+    drawn = {"use": value.use} if isinstance(value, Member) else {}
+    for name in model.model_fields:
+        if not hashed_only or is_hashed(model, name):
+            drawn[public_name(model, name)] = plain(getattr(value, name), hashed_only=hashed_only)
+    return drawn
 
 
 def encode(value: object) -> str:
