@@ -23,27 +23,6 @@ from whorl.flow.trace import trace, walk
 from whorl.flow.verify import verify
 from whorl.flow.workspace import Workspace
 
-RECIPE = """\
-name: toy
-seed: 7
-stages:
-  lines: {use: 'toy_river:Lines', path: numbers.txt}
-  walk: {use: 'toy_river:Walk', from: lines, steps: 12}
-  parity: {use: 'toy_river:Parity', walk: walk}
-"""
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    here = str(Path(__file__).parent)
-    monkeypatch.syspath_prepend(here)
-    monkeypatch.setenv("PYTHONPATH", here)
-    root = tmp_path / "project"
-    root.mkdir()
-    (root / "recipe.yaml").write_text(RECIPE)
-    (root / "numbers.txt").write_text("3\n4\n5\n")
-    return root
-
 
 def load(root: Path, *overrides: str) -> Recipe:
     return load_recipe(root, overrides, trust=["toy_river"])
@@ -98,7 +77,7 @@ def test_the_wave_stops_where_a_rebuilt_parent_comes_out_equal(project):
 def test_an_unhashed_field_and_a_rename_do_not_make_a_stage_stale(project):
     run(project)
     assert states(project, "stages.walk.pause_s=0.001")["walk"] == "cached"
-    text = RECIPE.replace("lines:", "renamed:").replace("from: lines", "from: renamed")
+    text = (project / "recipe.yaml").read_text().replace("lines:", "renamed:").replace("from: lines", "from: renamed")
     (project / "recipe.yaml").write_text(text)
     assert set(states(project).values()) == {"cached"}
 

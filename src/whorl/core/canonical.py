@@ -18,7 +18,7 @@ __all__ = ["Change", "changes", "digest", "encode", "plain"]
 _MISSING = object()
 
 
-def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401, PLR0911 - JSON has no better type; one return per kind
+def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401 - JSON has no better type; one return per kind
     """Lists, dicts and scalars that say the same as a config; members carry their `use`, references their text.
 
     With `hashed_only`, fields that never change what comes out (workers, paths) are left out, and a reference keeps only
