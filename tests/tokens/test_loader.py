@@ -1,0 +1,192 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.core.errors import DataError, UsageError
+from whorl.core.records import Dialogue, Message
+from whorl.core.seed import Seed
+from whorl.tokens.loader import DialogueSequences, Loader
+from whorl.tokens.renderer import Renderer
+
+
+class Numbered:
+    """Sequences whose every token is a different number, so that any mix-up shows."""
+
+    def __init__(self, lengths):
+        self._lengths = np.array(lengths, dtype=np.int64)
+        self._starts = np.cumsum(self._lengths) - self._lengths
+
+    def __len__(self):
+        return len(self._lengths)
+
+    def lengths(self):
+        return self._lengths
+
+    def ids(self, index):
+        return np.arange(self._starts[index], self._starts[index] + self._lengths[index]).astype(np.uint16)
+
+    def weights(self, index):
+        return np.ones(self._lengths[index], dtype=np.float32)
+
+    def name(self, index):
+        return f"doc-{index}"
+
+
+def fields(batch):
+    arrays = (batch.ids, batch.targets, batch.weights, batch.docs, batch.positions)
+    return [array.tolist() for array in arrays], batch.doc_ids
+
+
+documents = st.lists(st.integers(1, 40), min_size=1, max_size=20)
+shapes = st.tuples(st.integers(1, 4), st.integers(1, 12))
+
+
+@given(lengths=documents, shape=shapes, seed=st.integers(0, 99))
+def test_an_epoch_reads_every_token_once_and_trains_every_target_once(lengths, shape, seed):
+    data = Numbered(lengths)
+    loader = Loader(data, rows=shape[0], width=shape[1], seed=Seed(seed))
+    for epoch in range(2):
+        read, trained = Counter(), Counter()
+        for step in range(epoch * loader.steps_per_epoch, (epoch + 1) * loader.steps_per_epoch):
+            batch = loader.batch(step)
+            read.update(batch.ids[batch.docs >= 0].tolist())
+            has_target = batch.weights > 0
+            trained.update(zip(batch.ids[has_target].tolist(), batch.targets[has_target].tolist(), strict=True))
+        assert read == Counter(range(sum(lengths)))
+        want = [(int(t), int(t) + 1) for n in range(len(data)) for t in data.ids(n)[:-1]]
+        assert trained == Counter(want)
+
+
+@given(lengths=documents, shape=shapes, seed=st.integers(0, 99), steps=st.lists(st.integers(0, 60), min_size=1, max_size=8))
+def test_any_step_of_a_fresh_loader_equals_a_straight_read(lengths, shape, seed, steps):
+    straight = Loader(Numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
+    read = [fields(straight.batch(step)) for step in range(max(steps) + 1)]
+    resumed = Loader(Numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
+    for step in steps:
+        assert fields(resumed.batch(step)) == read[step]
+
+
+@given(lengths=documents, shape=shapes, seed=st.integers(0, 99))
+def test_places_numbers_and_names_agree(lengths, shape, seed):
+    data = Numbered(lengths)
+    loader = Loader(data, rows=shape[0], width=shape[1], seed=Seed(seed))
+    owner = {int(token): data.name(n) for n in range(len(data)) for token in data.ids(n)}
+    for step in range(loader.steps_per_epoch):
+        batch = loader.batch(step)
+        for row, names in enumerate(batch.doc_ids):
+            places = batch.docs[row][batch.docs[row] >= 0]
+            assert places.tolist() == sorted(places.tolist()), "documents lie one after another, padding last"
+            assert sorted(set(places.tolist())) == list(range(len(names)))
+            for number, name in enumerate(names):
+                inside = batch.docs[row] == number
+                assert batch.positions[row][inside].tolist() == list(range(inside.sum()))
+                tokens = batch.ids[row][inside].tolist()
+                assert tokens == list(range(tokens[0], tokens[0] + len(tokens)))
+                assert {owner[token] for token in tokens} == {name}
+
+
+@given(lengths=documents, shape=shapes, seed=st.integers(0, 99))
+def test_when_a_document_was_read_is_told_from_the_seed(lengths, shape, seed):
+    loader = Loader(Numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
+    upto = 2 * loader.steps_per_epoch + 1
+    read = [loader.documents(step) for step in range(upto)]
+    assert all(set(names) == {n for row in loader.batch(step).doc_ids for n in row} for step, names in enumerate(read))
+    for document in range(len(lengths)):
+        told = loader.steps_of(f"doc-{document}", upto)
+        assert told == [step for step, names in enumerate(read) if f"doc-{document}" in names]
+
+
+def test_two_seeds_and_two_epochs_read_in_different_orders():
+    lengths = list(range(3, 43))
+    loaders = [Loader(Numbered(lengths), rows=2, width=44, seed=Seed(seed)) for seed in (1, 2)]
+    orders = [[loader.documents(step) for step in range(loader.steps_per_epoch)] for loader in loaders]
+    orders.append([loaders[0].documents(step + loaders[0].steps_per_epoch) for step in range(loaders[0].steps_per_epoch)])
+    assert orders[0] != orders[1]
+    assert orders[0] != orders[2]
+
+
+def test_a_worked_batch():
+    # One document of five tokens and rows of eight: four targets, three places of padding.
+    batch = Loader(Numbered([5]), rows=1, width=8, seed=Seed(0)).batch(0)
+    assert batch.ids.tolist() == [[0, 1, 2, 3, 4, 0, 0, 0]]
+    assert batch.targets.tolist() == [[1, 2, 3, 4, 0, 0, 0, 0]]
+    assert batch.weights.tolist() == [[1, 1, 1, 1, 0, 0, 0, 0]]
+    assert batch.docs.tolist() == [[0, 0, 0, 0, 0, -1, -1, -1]]
+    assert batch.positions.tolist() == [[0, 1, 2, 3, 4, 0, 0, 0]]
+    assert batch.doc_ids == (("doc-0",),)
+    assert batch.num_targets == 4
+    assert [batch.ids.dtype, batch.targets.dtype, batch.weights.dtype] == [np.int64, np.int64, np.float32]
+    assert [batch.docs.dtype, batch.positions.dtype] == [np.int32, np.int32]
+
+
+def test_the_target_of_a_cut_is_the_first_token_of_the_next_piece():
+    loader = Loader(Numbered([20]), rows=1, width=10, seed=Seed(0))
+    batches = sorted((loader.batch(step) for step in range(2)), key=lambda batch: batch.ids[0, 0])
+    assert batches[0].targets[0].tolist() == list(range(1, 11))
+    assert batches[1].targets[0].tolist() == [*range(11, 20), 0]
+    assert batches[1].positions[0].tolist() == list(range(10))
+    assert batches[1].num_targets == 9
+
+
+def test_the_last_step_of_an_epoch_is_filled_with_empty_rows():
+    loader = Loader(Numbered([8] * 5), rows=4, width=8, seed=Seed(0))
+    assert loader.steps_per_epoch == 2
+    assert loader.batch(0).num_targets == 4 * 7
+    last = loader.batch(1)
+    assert last.num_targets == 7
+    assert (last.docs[1:] == -1).all()
+    assert last.doc_ids[1:] == ((), (), ())
+    assert loader.fill == 40 / 64
+    assert loader.tokens_per_step == 32
+    assert loader.num_tokens == 40
+
+
+def test_a_sequence_longer_than_a_row_fails_unless_told_to_skip():
+    with pytest.raises(DataError, match="2 of 3 sequences do not fit a row of width=8; the longest, doc-2, has 11 tokens"):
+        Loader(Numbered([9, 8, 11]), rows=1, width=8, seed=Seed(0), split_long=False)
+    loader = Loader(Numbered([9, 8, 11]), rows=1, width=8, seed=Seed(0), split_long=False, on_long="skip")
+    assert loader.too_long == 2
+    assert loader.steps_per_epoch == 1
+    assert loader.documents(0) == ("doc-1",)
+    assert loader.num_tokens == 8
+
+
+@pytest.mark.parametrize("lengths", [[], [9, 10]])
+def test_nothing_to_read_is_an_error(lengths):
+    with pytest.raises(DataError, match="nothing to read"):
+        Loader(Numbered(lengths), rows=1, width=8, seed=Seed(0), split_long=False, on_long="skip")
+
+
+def test_a_wrong_shape_step_or_document_is_an_error():
+    with pytest.raises(UsageError, match="rows=0, width=8: want at least 1"):
+        Loader(Numbered([3]), rows=0, width=8, seed=Seed(0))
+    loader = Loader(Numbered([3]), rows=1, width=8, seed=Seed(0))
+    with pytest.raises(UsageError, match="step -1: want 0 or more"):
+        loader.batch(-1)
+    with pytest.raises(UsageError, match="no document 'doc-7' among the 1"):
+        loader.steps_of("doc-7", upto=5)
+
+
+def test_dialogues_train_what_the_assistant_says(tokenizer):
+    renderer = Renderer(tokenizer)
+    dialogues = [
+        Dialogue("a", (Message("user", "spin"), Message("assistant", "thread"))),
+        Dialogue("b", (Message("system", "brief"), Message("user", "loom?"), Message("assistant", "wheel"))),
+    ]
+    loader = Loader(DialogueSequences(dialogues, renderer), rows=2, width=64, seed=Seed(0), split_long=False)
+    batch = loader.batch(0)
+    trained = {
+        name: tokenizer.decode(batch.targets[row][(batch.docs[row] == number) & (batch.weights[row] > 0)])
+        for row, names in enumerate(batch.doc_ids)
+        for number, name in enumerate(names)
+    }
+    assert trained == {"a": "thread<|end|>", "b": "wheel<|end|>"}
+
+
+def test_a_dialogue_without_an_answer_is_named(tokenizer):
+    mute = Dialogue("mute", (Message("user", "anyone?"),))
+    with pytest.raises(DataError, match="dialogue mute: no assistant turn"):
+        DialogueSequences([mute], Renderer(tokenizer))
