@@ -1,0 +1,1 @@
+"""The corpus room's stages, one file each."""

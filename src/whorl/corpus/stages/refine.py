@@ -1,0 +1,144 @@
+"""corpus/stages/refine: edits, filters, deduplication and parts: from what was collected to what may be learnt from.
+
+Edits and filters are a cached map over shards; copies and parts are decided once over all of them; what came in equals what
+goes out plus what was dropped, by reason. Does not mix or resample.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from whorl.core.artifact import Artifact
+from whorl.core.canonical import plain
+from whorl.core.config import PARTS, Config, Ref
+from whorl.core.errors import ConfigError, DataError
+from whorl.core.shards import ShardCache, iter_tables, shard_paths
+from whorl.core.stage import Job, Stage
+from whorl.corpus.clean import CleanTask, clean_shard, warm_up
+from whorl.corpus.dedup import Dedup
+from whorl.corpus.edits import Edit
+from whorl.corpus.fates import KEPT, Candidates, Fates, decide, read_candidates
+from whorl.corpus.filters import Filter
+from whorl.corpus.finish import Finished, FinishTask, finish_shard
+from whorl.corpus.groups import KnownParts
+from whorl.corpus.overlap import NGRAM_WORDS, measure_overlap
+from whorl.corpus.shard_map import mapped
+from whorl.text.columns import text_keys
+
+__all__ = ["Refine"]
+
+_LARGE_GROUP = 0.1  # of all kept bytes; such a group can swing the size of a part
+
+
+class Shares(Config):
+    """Fractions of groups that go to each part."""
+
+    train: float = Field(0.94, ge=0, le=1)
+    held_out: float = Field(0.03, ge=0, le=1)
+    exam: float = Field(0.03, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sum_is_one(self) -> Self:
+        if abs(self.train + self.held_out + self.exam - 1) > 1e-9:
+            raise ValueError(f"train + held_out + exam = {self.train + self.held_out + self.exam:g}, want 1")
+        return self
+
+
+class Refine(Stage):
+    """Clean documents, each with its part, and a ledger of every document that came in."""
+
+    from_: Ref[Literal["documents"]] = Field(alias="from")
+    edits: tuple[Edit, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    dedup: tuple[Dedup, ...] = ()
+    group_by: Literal["source", "url", "id"] = "source"  # documents that agree on it share a part
+    parts: Shares = Shares()
+    keep_parts: Ref[Literal["documents"]] | None = None  # an earlier corpus whose group keys keep their part
+
+    def run(self, job: Job) -> Mapping[str, Any]:
+        """See Stage.run. Raises DataError when no document is left."""
+        origin = job.open(self.from_)
+        folders = self._cleaned(job, origin)
+        candidates = read_candidates(folders, len(self.dedup))
+        shares = (self.parts.train, self.parts.held_out, self.parts.exam)
+        fates = decide(candidates, self.dedup, shares, self._known_parts(job))
+        finished = list(mapped(job, finish_shard, self._finish_tasks(job, folders, candidates=candidates, fates=fates)))
+        counts = _counts(finished)
+        if not counts["documents"]:
+            raise DataError(f"{job.name}: all {counts['documents_in']} documents were dropped; `whorl data stats` lists why")
+        counts |= _group_figures(job, candidates, fates)
+        for part, overlap in measure_overlap(job, shard_paths(job.folder)).items():
+            counts[f"{part}.longest_ngram_in_train"] = overlap.longest_words
+            counts[f"{part}.share_of_{NGRAM_WORDS}grams_in_train"] = round(overlap.share, 6)
+        return counts
+
+    def work(self, inputs: Mapping[str, Artifact]) -> float | None:
+        """Bytes of text."""
+        num_bytes = inputs[self.from_.target].counts.get("bytes")
+        return float(num_bytes) if num_bytes is not None else None
+
+    def _cleaned(self, job: Job, origin: Artifact) -> list[Path]:
+        paths = shard_paths(origin.path)
+        if not paths:
+            raise DataError(f"{origin.path} holds no documents-*.parquet; want a folder of documents")
+        tasks = [self._clean_task(job, path, str(origin.manifest["files"][path.name]["sha256"])) for path in paths]
+        if job.pool.workers > 1 and len(tasks) > 1:
+            warm_up(tasks[0])
+        return list(mapped(job, clean_shard, tasks))
+
+    def _clean_task(self, job: Job, path: Path, content: str) -> CleanTask:
+        config = [plain(list(members), hashed_only=True) for members in (self.edits, self.filters, self.dedup)]
+        key = ShardCache.key("corpus.refine", self.code_version, [*config, self.group_by], content)
+        return CleanTask(path, key, job.shards, self.edits, self.filters, self.dedup, self.group_by)
+
+    def _finish_tasks(self, job: Job, folders: Sequence[Path], *, candidates: Candidates, fates: Fates) -> list[FinishTask]:
+        names = tuple(member.use for member in self.dedup)
+        ids = candidates.ids.combine_chunks()
+        tasks = []
+        for number, folder in enumerate(folders):
+            begin, end = int(candidates.first[number]), int(candidates.first[number + 1])
+            own = fates.slice(begin, end)
+            tasks.append(FinishTask(folder, job.folder, number, own, names, ids.take(pa.array(own.kept_instead))))
+        return tasks
+
+    def _known_parts(self, job: Job) -> KnownParts:
+        if self.keep_parts is None:
+            return KnownParts.of(np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))
+        earlier = job.open(self.keep_parts)
+        grouped_by = earlier.manifest.get("identity", {}).get("config", {}).get("group_by", self.group_by)
+        if grouped_by != self.group_by:
+            raise ConfigError(f"{job.name}: keep_parts was grouped by '{grouped_by}', this stage groups by '{self.group_by}'")
+        table = pa.concat_tables(iter_tables(earlier.path, "ledger", ["group_key", "part"])).drop_null()
+        if not len(table):
+            raise DataError(f"{job.name}: keep_parts names documents without parts; want what corpus.refine made")
+        return KnownParts.of(text_keys(table["group_key"]), np.array([PARTS.index(p) for p in table["part"].to_pylist()]))
+
+
+def _counts(finished: Sequence[Finished]) -> dict[str, Any]:
+    dropped = sum((Counter(shard.dropped) for shard in finished), Counter[str]())
+    documents_in = sum(shard.documents_in for shard in finished)
+    kept = sum(sum(shard.part_documents.values()) for shard in finished)
+    assert documents_in == kept + dropped.total(), f"{documents_in} documents in, {kept} out, {dropped.total()} dropped"
+    counts: dict[str, Any] = {"documents_in": documents_in, "documents": kept, "dropped": dropped.total()}
+    counts["bytes_in"] = sum(shard.bytes_in for shard in finished)
+    counts["bytes"] = sum(sum(shard.part_bytes.values()) for shard in finished)
+    for part in PARTS:
+        counts[f"{part}.documents"] = sum(shard.part_documents[part] for shard in finished)
+        counts[f"{part}.bytes"] = sum(shard.part_bytes[part] for shard in finished)
+    return counts | {f"dropped.{name}": count for name, count in sorted(dropped.items())}
+
+
+def _group_figures(job: Job, candidates: Candidates, fates: Fates) -> dict[str, Any]:
+    """Number of groups with a kept document, and the share of kept bytes in the largest; warns of one that is very large."""
+    is_kept = fates.dropped_by == KEPT
+    sizes = np.bincount(fates.groups[is_kept], weights=candidates.num_bytes[is_kept])
+    share = round(float(sizes.max() / sizes.sum()), 6)
+    if share > _LARGE_GROUP:
+        part = PARTS[int(fates.parts[int(sizes.argmax())])]
+        job.events.warn(f"the largest group holds {share:.0%} of the text, all in '{part}'", group_share=share)
+    return {"groups": int((sizes > 0).sum()), "largest_group_share": share}
