@@ -1,0 +1,1 @@
+"""evals: examine checkpoints: skills, suites over text, a baseline beside every figure, and the report."""

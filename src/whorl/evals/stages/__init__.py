@@ -1,0 +1,1 @@
+"""evals/stages: what flow can run here: one file per stage."""
