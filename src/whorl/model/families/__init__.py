@@ -1,0 +1,79 @@
+"""model/families: the door of architectures: dials that become a ModelConfig, and the public layout they are stored in.
+
+A family is a preset and a declarative map, never a second forward: what it needs and the Transformer lacks is a new axis.
+To add one, write `<name>.py` with a Family that names its dials, its parameter names and both ways through config.json; the
+laws in tests/model then hold it to the same figures as every other, and test_hub to those of transformers.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from whorl.core.config import Member
+from whorl.core.errors import ConfigError, DataError
+from whorl.model.config import ModelConfig
+from whorl.model.dials import mlp_width_for, width_for
+
+__all__ = ["Family", "family_of"]
+
+
+class Family(Member, is_door=True):
+    """An architecture with one dial, `depth`; every other shape follows from it and can be set."""
+
+    model_type: ClassVar[str]  # what config.json calls it
+    architecture: ClassVar[str]  # the class that transformers loads it with
+    keys: ClassVar[Mapping[str, str]]  # parameter names, ours -> public; {} is the number of the block
+
+    depth: int = Field(ge=1)
+    width: int | None = None  # default: 64 * depth
+    heads: int | None = None  # default: width / head_dim
+    mlp_width: int | None = None  # default: 8/3 of the width, rounded up to a multiple of 64
+    tied: bool = True  # below a billion parameters an untied output matrix is mostly vocabulary
+    init_std: float = Field(default=0.02, gt=0)
+    zero_outputs: bool = True  # every block starts as the identity
+
+    @abstractmethod
+    def configure(self, vocab_size: int, max_positions: int) -> ModelConfig:
+        """The architecture these dials mean for a vocabulary and a context length."""
+
+    @classmethod
+    @abstractmethod
+    def to_hub(cls, config: ModelConfig) -> dict[str, Any]:
+        """The architecture fields of config.json. Raises ConfigError for axes the layout cannot hold."""
+
+    @classmethod
+    @abstractmethod
+    def from_hub(cls, fields: Mapping[str, Any]) -> ModelConfig:
+        """The architecture a public config.json describes. Raises DataError for what is not built here."""
+
+    @classmethod
+    @abstractmethod
+    def misfit(cls, config: ModelConfig) -> str | None:
+        """The first axis (`name=value`) that this family's public layout cannot hold, or None when all fit."""
+
+    @classmethod
+    def require_fit(cls, config: ModelConfig) -> None:
+        """Raise ConfigError, naming the families that can hold the config, when this one cannot."""
+        misfit = cls.misfit(config)
+        if misfit is None:
+            return
+        able = [name for name in Family.names() if Family.find(name, frozenset()).misfit(config) is None]
+        hint = f"; use {' or '.join(able)}" if able else "; no family's public layout can"
+        raise ConfigError(f"the {cls.model_type} layout cannot hold {misfit}{hint}")
+
+    def shape(self) -> tuple[int, int]:
+        """Width and feed-forward width, given or derived."""
+        width = self.width or width_for(self.depth)
+        return width, self.mlp_width or mlp_width_for(width)
+
+
+def family_of(fields: Mapping[str, Any]) -> type[Family]:
+    """The family that a public config.json belongs to. Raises DataError naming the known ones."""
+    members = [Family.find(name, frozenset()) for name in Family.names()]
+    for member in members:
+        if fields.get("model_type") == member.model_type:
+            return member
+    known = ", ".join(member.model_type for member in members)
+    raise DataError(f"config.json: model_type={fields.get('model_type')!r} is not supported; known: {known}")

@@ -1,0 +1,28 @@
+"""model/initialize: starting weights: normal matrices, and zeros where a block writes into the residual stream.
+
+Each parameter draws from a seed of its own name, so adding a layer or sharding the model moves no other draw. Does not
+rescale with depth: with zero outputs every block starts as the identity.
+"""
+
+import torch
+from torch import nn
+
+from whorl.core.seed import Seed
+from whorl.model.config import ModelConfig
+
+__all__ = ["initialize"]
+
+OUTPUTS = ("attn.o.weight", "mlp.down.weight")
+
+
+@torch.no_grad()
+def initialize(model: nn.Module, config: ModelConfig, *, seed: Seed) -> None:
+    """Draw every matrix from N(0, init_std); vectors (norm weights) become one."""
+    for name, parameter in model.named_parameters():
+        if parameter.ndim < 2:
+            parameter.fill_(1.0)
+        elif config.zero_outputs and name.endswith(OUTPUTS):
+            parameter.zero_()
+        else:
+            generator = torch.Generator().manual_seed(seed.child(name).number)
+            parameter.copy_(torch.empty(parameter.shape).normal_(0.0, config.init_std, generator=generator))

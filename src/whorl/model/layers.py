@@ -1,0 +1,90 @@
+"""model/layers: the parts of a block that are not attention: linear maps, norms and the feed-forward.
+
+Weights are float32 masters; each map casts its weight to the dtype of what it is given, so there is no autocast and no
+second copy of the model. Does not initialise: see model/initialize.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from whorl.model.config import Activation, ModelConfig
+from whorl.model.kernels import rms_norm, squared_relu
+
+__all__ = ["Linear", "RMSNorm", "build_mlp"]
+
+
+class Linear(nn.Module):
+    """y = x W^T with W (out, in), multiplied in the dtype of x."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(out_dim, in_dim))
+
+    def forward(self, x: Float[Tensor, "... i"]) -> Float[Tensor, "... o"]:
+        """The mapped vectors."""
+        return functional.linear(x, self.weight.to(x.dtype))
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight over the last axis. https://arxiv.org/abs/1910.07467"""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """The normalised vectors, in the dtype of x."""
+        return rms_norm(x, self.weight, eps=self.eps)
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return functional.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
+    "silu": functional.silu,
+    "relu2": squared_relu,  # https://arxiv.org/abs/2109.08668
+    "gelu": functional.gelu,
+    "gelu_tanh": _gelu_tanh,
+}
+
+
+class GatedMLP(nn.Module):
+    """down(act(gate x) * up x)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate = Linear(config.width, config.mlp_width)
+        self.up = Linear(config.width, config.mlp_width)
+        self.down = Linear(config.mlp_width, config.width)
+        self.activation = ACTIVATIONS[config.activation]
+
+    def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
+        """What the block adds to the residual stream."""
+        out: Tensor = self.down(self.activation(self.gate(x)) * self.up(x))
+        return out
+
+
+class PlainMLP(nn.Module):
+    """down(act(up x))."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up = Linear(config.width, config.mlp_width)
+        self.down = Linear(config.mlp_width, config.width)
+        self.activation = ACTIVATIONS[config.activation]
+
+    def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
+        """What the block adds to the residual stream."""
+        out: Tensor = self.down(self.activation(self.up(x)))
+        return out
+
+
+def build_mlp(config: ModelConfig) -> nn.Module:
+    """The feed-forward that the config's axes name."""
+    return GatedMLP(config) if config.gated else PlainMLP(config)

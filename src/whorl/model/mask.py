@@ -1,0 +1,48 @@
+"""model/mask: which keys a query may look at, said once per batch and understood by every attention backend.
+
+Does not build additive biases; each backend in model/attend turns visibility into what its kernel wants.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+__all__ = ["PADDING", "MaskSpec", "visible"]
+
+PADDING = -1  # document number of positions that hold no text
+
+
+@dataclass(frozen=True)
+class MaskSpec:
+    """Rules of sight. A query always sees itself, so no row of attention is ever empty."""
+
+    causal: bool = True  # never look ahead
+    window: int | None = None  # look back at this many positions, the own one included; None: all
+    docs: Int[Tensor, "b t"] | None = None  # document number of each position; queries see only their own document
+
+
+def visible(
+    spec: MaskSpec,
+    num_queries: int,
+    *,
+    device: torch.device,
+    past: int = 0,
+    past_docs: Int[Tensor, "b s"] | None = None,
+) -> Bool[Tensor, "..."]:
+    """Whether query (row, t) sees key (row, s): shape (b or 1, t, s) with s = past + t.
+
+    `past` keys stand before the queries (a cache); `past_docs` are their documents and go with `spec.docs`.
+    """
+    columns = torch.arange(past + num_queries, device=device)
+    behind = columns[past:, None] - columns[None, :]  # t s: how far the key lies behind the query
+    seen = torch.ones_like(behind, dtype=torch.bool)
+    if spec.causal:
+        seen &= behind >= 0
+    if spec.window is not None:
+        seen &= behind.abs() < spec.window
+    if spec.docs is None:
+        return seen.unsqueeze(0)
+    keys = spec.docs if past_docs is None else torch.cat([past_docs, spec.docs], dim=1)
+    return seen & (spec.docs[:, :, None] == keys[:, None, :])

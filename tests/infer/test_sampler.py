@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.core.errors import UsageError
+from whorl.infer.sampler import Sampling, choose
+
+LOGITS = torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log()
+
+
+def drawn(logits, uniforms, **settings):
+    many = logits.expand(len(uniforms), -1)
+    return choose(many, Sampling(1, **settings), uniforms=torch.tensor(uniforms, dtype=torch.float64)).tolist()
+
+
+def test_greedy_takes_the_top_and_the_lower_id_on_a_tie():
+    assert drawn(torch.tensor([[1.0, 3.0, 3.0]]), [0.99]) == [1]
+
+
+def test_a_draw_is_the_token_the_number_falls_on():
+    # Without a cut tokens stand in order of id: heaps end at 0.1, 0.5, 0.7, 1.0.
+    assert drawn(LOGITS, [0.0, 0.09, 0.11, 0.49, 0.51, 0.71, 0.999], temperature=1.0) == [0, 0, 1, 1, 2, 3, 3]
+
+
+def test_top_k_shares_all_probability_among_the_k_likeliest():
+    # 1 and 3 remain, with 4/7 and 3/7.
+    assert drawn(LOGITS, [0.0, 0.57, 0.58, 0.999], temperature=1.0, top_k=2) == [1, 1, 3, 3]
+
+
+def test_top_p_keeps_the_fewest_tokens_that_hold_it():
+    # 0.4 + 0.3 hold 0.65; 2 and 0 are out.
+    assert drawn(LOGITS, [0.0, 0.57, 0.58, 0.999], temperature=1.0, top_p=0.65) == [1, 1, 3, 3]
+    assert set(drawn(LOGITS, list(np.linspace(0, 0.999, 50)), temperature=1.0, top_p=0.3)) == {1}
+
+
+def test_top_p_counts_what_top_k_left():
+    # Of 4/7 and 3/7, one token holds 0.5; of everything it would not.
+    assert set(drawn(LOGITS, [0.0, 0.999], temperature=1.0, top_k=2, top_p=0.5)) == {1}
+
+
+def test_heat_flattens():
+    cold = drawn(LOGITS, [0.65], temperature=0.1)
+    assert cold == [1]
+    assert drawn(LOGITS, [0.2, 0.3, 0.6, 0.9], temperature=1e6) == [0, 1, 2, 3]
+
+
+@given(seed=st.integers(0, 999), top_k=st.none() | st.integers(1, 9), top_p=st.sampled_from([0.2, 0.9, 1.0]))
+def test_frequencies_follow_the_renormalised_probabilities(seed, top_k, top_p):
+    logits = torch.randn(1, 7, generator=torch.Generator().manual_seed(seed))
+    grid = (np.arange(2000) + 0.5) / 2000
+    found = np.bincount(drawn(logits, list(grid), temperature=0.7, top_k=top_k, top_p=top_p), minlength=7) / 2000
+    shares = (logits[0] / 0.7).softmax(-1).double().numpy()
+    order = np.argsort(-shares, kind="stable")[: top_k or 7]
+    kept = shares[order] / shares[order].sum()
+    order = order[: int(np.searchsorted(np.cumsum(kept), top_p - 1e-9)) + 1]
+    wanted = np.zeros(7)
+    wanted[order] = shares[order] / shares[order].sum()
+    np.testing.assert_allclose(found, wanted, atol=2 / 2000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"max_tokens": 0}, "max_tokens=0"),
+        ({"max_tokens": 1, "temperature": -1.0}, "temperature=-1.0"),
+        ({"max_tokens": 1, "top_p": 0.0}, "top_p=0.0"),
+        ({"max_tokens": 1, "top_k": 0}, "top_k=0"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, named):
+    with pytest.raises(UsageError, match=named):
+        Sampling(**settings)
