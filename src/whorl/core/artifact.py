@@ -49,6 +49,7 @@ KINDS = (
 )
 MANIFEST = "manifest.json"
 _NOT_PAYLOAD = (MANIFEST,)
+_MANIFEST_KEYS = ("kind", "fingerprint", "identity", "parents", "source_digest", "counts", "files", "content")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ class Artifact:
         faults = [f"{name}: missing" for name in listed if name not in found]
         faults += [f"{name}: not in the manifest" for name in sorted(found - set(listed))]
         for name in sorted(found & set(listed)):
-            if file_sha256(self.path / name) != listed[name]["sha256"]:
+            if (self.path / name).is_symlink():
+                faults.append(f"{name}: replaced by a link")
+            elif file_sha256(self.path / name) != listed[name]["sha256"]:
                 faults.append(f"{name}: content differs from the manifest")
         if not faults and content_hash(listed) != self.content:
             faults.append(f"{MANIFEST}: content hash does not match its own file list")
@@ -129,11 +132,16 @@ class Draft:
     def publish(
         self, identity: Identity, *, counts: Mapping[str, Any], parents: Mapping[str, Any], source_digest: str
     ) -> Artifact:
-        """Write the manifest, make everything read-only and durable, and rename. Raises ArtifactError when fenced off."""
+        """Write the manifest, make everything read-only and durable, and rename.
+
+        Raises ArtifactError when another writer holds the lease by now, or has finished the same artifact.
+        """
+        with self.lease.fenced():
+            pass  # a writer that was fenced off long ago must not touch what its successor set aside
         _set_aside(self.folder / "scratch", _scratch_aside(self.final))
         for path in self.folder.rglob(".*.tmp"):
             path.unlink()
-        files = listing(self.folder)
+        files = self._listing()
         manifest = {
             "kind": self.kind,
             "fingerprint": self.fingerprint,
@@ -150,11 +158,23 @@ class Draft:
                 _sync(self.folder / name)
             write_text_atomic(self.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
             (self.folder / MANIFEST).chmod(0o444)
+            _sync(self.folder)
+            if self.final.exists():
+                raise ArtifactError(f"{self.kind} {self.fingerprint[:12]}: already finished; nothing is published twice")
             self.folder.rename(self.final)
         _sync(self.final.parent)
         if _scratch_aside(self.final).is_dir():
             remove_tree(_scratch_aside(self.final))
         return Artifact(self.kind, self.fingerprint, self.final, manifest)
+
+    def _listing(self) -> dict[str, dict[str, Any]]:
+        for path in self.folder.rglob("*"):
+            assert not path.is_symlink(), f"{path} is a link: a stage copies what its artifact is made of"
+        try:
+            return listing(self.folder)
+        except FileNotFoundError:
+            with self.lease.fenced():  # most likely the folder was taken over while it was being read
+                raise
 
 
 @dataclass(frozen=True)
@@ -184,8 +204,8 @@ class Store:
                 yield _opened(manifest.parent)
 
     def partials(self) -> list[Path]:
-        """Unfinished folders, for gc and doctor."""
-        return sorted((self.root / "store").glob("*/*.partial"))
+        """What interrupted writers and removals left, for gc and doctor: partial, set aside and doomed folders."""
+        return sorted(path for path in (self.root / "store").glob("*/*.*") if path.is_dir())
 
     def lease(self, kind: str, fingerprint: str) -> Lease:
         """The lease of an artifact; enter it before drafting."""
@@ -211,6 +231,8 @@ class Store:
     def remove(self, artifact: Artifact) -> None:
         """Delete a finished artifact: renamed first, so that no reader sees half of it."""
         doomed = artifact.path.with_name(f"{artifact.fingerprint}.doomed")
+        if doomed.is_dir():  # a removal was interrupted, and the artifact made again since
+            remove_tree(doomed)
         artifact.path.rename(doomed)
         remove_tree(doomed)
 
@@ -249,9 +271,12 @@ def file_sha256(path: Path) -> str:
 
 def _opened(path: Path) -> Artifact:
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
-    except json.JSONDecodeError as error:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ArtifactError(f"{path / MANIFEST}: not valid JSON ({error}); the folder was altered from outside") from error
+    missing = [key for key in _MANIFEST_KEYS if not isinstance(manifest, dict) or key not in manifest]
+    if missing:
+        raise ArtifactError(f"{path / MANIFEST}: no {', '.join(missing)}; the folder was altered from outside")
     return Artifact(manifest["kind"], manifest["fingerprint"], path, manifest)
 
 

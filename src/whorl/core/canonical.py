@@ -5,6 +5,7 @@ Refuses what has no stable spelling (callables, objects printed with their addre
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -13,9 +14,18 @@ from pydantic import BaseModel
 from whorl.core.config import Member, Ref, is_hashed, public_name
 from whorl.core.quantity import Length
 
-__all__ = ["Change", "changes", "digest", "encode", "plain"]
+__all__ = ["ABSENT", "Change", "changes", "digest", "encode", "plain"]
 
-_MISSING = object()
+
+class _Absent:
+    """Where one of two compared values has no such place; unlike null, which is a value."""
+
+    def __repr__(self) -> str:
+        return "(absent)"
+
+
+ABSENT = _Absent()
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401 - JSON has no better type; one return per kind
@@ -60,7 +70,7 @@ def digest(value: object) -> str:
 
 
 class Change(NamedTuple):
-    """One difference between two identities: where, from what, to what (None: absent)."""
+    """One difference between two identities: where, from what, to what; either may be ABSENT."""
 
     place: str
     before: object
@@ -75,19 +85,20 @@ def changes(before: object, after: object, place: str = "") -> Iterator[Change]:
     if isinstance(before, dict) and isinstance(after, dict):
         for key in [*after, *(k for k in before if k not in after)]:
             inner = f"{place}.{key}" if place else str(key)
-            yield from changes(before.get(key, _MISSING), after.get(key, _MISSING), inner)
+            yield from changes(before.get(key, ABSENT), after.get(key, ABSENT), inner)
     elif isinstance(before, list) and isinstance(after, list):
         for index in range(max(len(before), len(after))):
-            old = before[index] if index < len(before) else _MISSING
-            new = after[index] if index < len(after) else _MISSING
+            old = before[index] if index < len(before) else ABSENT
+            new = after[index] if index < len(after) else ABSENT
             yield from changes(old, new, f"{place}.{index}")
-    elif before is _MISSING or after is _MISSING or before != after:
-        yield Change(place, None if before is _MISSING else before, None if after is _MISSING else after)
+    elif before is ABSENT or after is ABSENT or encode(before) != encode(after):  # encoded: 1, 1.0 and true hash differently
+        yield Change(place, before, after)
 
 
 def _shown(value: object) -> str:
-    if value is None:
-        return "(absent)"
+    if value is ABSENT:
+        return repr(value)
     text = value if isinstance(value, str) else encode(value)
-    is_hash = isinstance(value, str) and len(value) == 64
-    return text[:12] if is_hash else text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, str) and _HASH.fullmatch(value):
+        return value[:12]
+    return text if len(text) <= 60 else f"{text[:57]}..."

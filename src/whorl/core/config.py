@@ -5,6 +5,7 @@ right one. Reading YAML and placing errors in it lives in core/recipe_text; quan
 """
 
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, model_validator
@@ -21,6 +22,9 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 # Field(json_schema_extra=UNHASHED): the value changes how or where work is done, never what comes out.
 UNHASHED: dict[str, Any] = {"hashed": False}
+
+
+_doors_being_drawn: ContextVar[frozenset[type]] = ContextVar("_doors_being_drawn", default=frozenset())
 
 
 class Config(BaseModel):
@@ -79,7 +83,10 @@ class Member(Config):
     def use(self) -> str:
         """The public name of this member, as a recipe writes it; `pkg.mod:Class` for one from outside the house."""
         module = type(self).__module__
-        return module.rpartition(".")[2] if module.startswith("whorl.") else f"{module}:{type(self).__name__}"
+        if not module.startswith("whorl."):
+            return f"{module}:{type(self).__name__}"
+        door = next(parent.__module__ for parent in type(self).__mro__ if vars(parent).get("is_door"))
+        return module.removeprefix(f"{door}.").partition(".")[0]  # a member may have grown into a folder
 
     @model_validator(mode="wrap")
     @classmethod
@@ -87,7 +94,7 @@ class Member(Config):
         if isinstance(data, cls) or not isinstance(data, Mapping):
             return handler(data) if not cls.is_door or isinstance(data, cls) else _want_use(cls, data)
         if not cls.is_door:
-            return handler({key: value for key, value in data.items() if key != "use"})
+            return _same_use(data, handler({key: value for key, value in data.items() if key != "use"}))
         if not isinstance(data.get("use"), str):
             return _want_use(cls, data)
         trust = frozenset((info.context or {}).get("trust", ()))
@@ -101,13 +108,26 @@ class Member(Config):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         if not cls.is_door:
             return handler(schema)
-        choices = []
-        for name in cls.names():
-            member = cls.find(name, frozenset())
-            drawn = handler.resolve_ref_schema(handler(member.__pydantic_core_schema__))
-            properties = {"use": {"const": name}, **drawn.get("properties", {})}
-            choices.append({**drawn, "properties": properties, "required": ["use", *drawn.get("required", [])]})
-        return {"anyOf": choices}
+        if cls in _doors_being_drawn.get():  # a member that holds members of its own door: name them, but do not go round
+            return {"type": "object", "properties": {"use": {"enum": list(cls.names())}}, "required": ["use"]}
+        token = _doors_being_drawn.set(_doors_being_drawn.get() | {cls})
+        try:
+            return {"anyOf": [_drawn(cls.find(name, frozenset()), name, handler) for name in cls.names()]}
+        finally:
+            _doors_being_drawn.reset(token)
+
+
+def _drawn(member: type[Member], name: str, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    drawn = handler.resolve_ref_schema(handler(member.__pydantic_core_schema__))
+    properties = {"use": {"const": name}, **drawn.get("properties", {})}
+    return {**drawn, "properties": properties, "required": ["use", *drawn.get("required", [])]}
+
+
+def _same_use(data: Mapping[Any, Any], member: Any) -> Any:  # noqa: ANN401
+    if data.get("use", member.use) != member.use:
+        why = f"this is '{member.use}', not '{data['use']}'"
+        raise PydanticCustomError("no_member", "{why}", {"why": why, "key": "use"})
+    return member
 
 
 def _want_use(cls: type[Member], data: object) -> Any:  # noqa: ANN401

@@ -29,12 +29,15 @@ def load(dotted: str) -> object:
 
 @lru_cache(maxsize=256)
 def member_names(package: str) -> tuple[str, ...]:
-    """Public names behind a door, sorted: its own files, then entry points. Imports the door, not its members."""
+    """Public names behind a door, sorted: its own files and entry points. Imports the door, not its members."""
+    return tuple(sorted(_own_names(package) | {point.name for point in entry_points(group=package)}))
+
+
+@lru_cache(maxsize=256)
+def _own_names(package: str) -> frozenset[str]:
     spec = find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
-    own = {info.name for info in pkgutil.iter_modules(folders) if not info.name.startswith("_")}
-    outside = {point.name for point in entry_points(group=package)}
-    return tuple(sorted(own | outside))
+    return frozenset(info.name for info in pkgutil.iter_modules(folders) if not info.name.startswith("_"))
 
 
 def member_class(package: str, use: str, parent: type, *, trust: Collection[str] = ()) -> type:
@@ -44,15 +47,15 @@ def member_class(package: str, use: str, parent: type, *, trust: Collection[str]
     file does not define exactly one subclass of `parent`.
     """
     if ":" in use:
-        announced = any(point.value == use for point in entry_points(group=package))
-        return _outside_class(use, parent, {*trust, use.partition(":")[0].partition(".")[0]} if announced else trust)
+        is_announced = any(point.value == use for point in entry_points(group=package))
+        return _outside_class(use, parent, {*trust, use.partition(":")[0].partition(".")[0]} if is_announced else trust)
     if use not in member_names(package):
         raise ConfigError(f"no '{use}' behind {package}{suggestion(use, member_names(package))}")
-    for point in entry_points(group=package):
-        if point.name == use:
-            found: type = point.load()
-            return found
-    return find_class(f"{package}.{use}", parent)
+    announced = [point.value for point in entry_points(group=package) if point.name == use]
+    claims = [*announced, *([f"{package}.{use}"] if use in _own_names(package) else [])]
+    if len(claims) > 1:
+        raise ConfigError(f"'{use}' behind {package} is claimed by {', '.join(claims)}; uninstall all but one")
+    return _checked(announced[0], parent) if announced else find_class(f"{package}.{use}", parent)
 
 
 def find_class(module_name: str, parent: type) -> type:
@@ -63,7 +66,7 @@ def find_class(module_name: str, parent: type) -> type:
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, parent)
-        and value.__module__.startswith(module_name)
+        and f"{value.__module__}.".startswith(f"{module_name}.")
         and not value.__name__.startswith("_")
     ]
     if len(own) != 1:
@@ -76,6 +79,10 @@ def _outside_class(use: str, parent: type, trust: Collection[str]) -> type:
     package = use.partition(":")[0].partition(".")[0]
     if package not in trust:
         raise ConfigError(f"'{use}' is code from outside the house; if you trust it, pass --trust {package}")
+    return _checked(use, parent)
+
+
+def _checked(use: str, parent: type) -> type:
     try:
         found = load(use)
     except (ImportError, AttributeError) as error:

@@ -26,6 +26,7 @@ class Events:
     sinks: list[Sink] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
     _last_progress: float = 0.0
+    _pace_from: tuple[str, int, float] = ("", 0, 0.0)  # unit, step and time the pace is measured from
 
     def emit(self, kind: str, **fields: object) -> None:
         """Record one event."""
@@ -34,14 +35,20 @@ class Events:
             sink(event)
 
     def progress(self, step: int, total: int | None, unit: str, **figures: float | str) -> None:
-        """Say how far the work is; at most ten times a second, and always at the end. `total` None: not known."""
+        """Say how far the work is; at most ten times a second, and always at the end. `total` None: not known.
+
+        The time left follows the pace since the first call with this unit: a resumed stage does not begin at step 0.
+        """
         now = time.monotonic()
+        if self._pace_from[0] != unit or step < self._pace_from[1]:
+            self._pace_from = (unit, step, now)
         is_last = total is not None and step >= total
         if not is_last and now - self._last_progress < 0.1:
             return
         self._last_progress = now
         elapsed_s = now - self._began
-        eta_s = elapsed_s / step * (total - step) if total and step else None
+        done = step - self._pace_from[1]
+        eta_s = (now - self._pace_from[2]) / done * (total - step) if total is not None and done else None
         self.emit("progress", step=step, total=total, unit=unit, elapsed_s=elapsed_s, eta_s=eta_s, **figures)
 
     def warn(self, message: str, **fields: object) -> None:

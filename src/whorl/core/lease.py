@@ -70,14 +70,15 @@ class Lease:
                 )
             self.token = (owner.token if owner else 0) + 1
             self._write(Owner.me(self.token))
+        self._stop.clear()
         self._thread = threading.Thread(target=self._keep_beating, daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        assert self._thread is not None, "entered before it is left"
+        self._thread.join()
         with self._locked() as owner:
             if owner is not None and owner.token == self.token:
                 self._write(Owner("", 0, "", self.token, 0.0))  # released; the token must keep growing
@@ -105,8 +106,16 @@ class Lease:
         with self.path.open("a+b") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             handle.seek(0)
-            text = handle.read().decode()
-            yield Owner(**json.loads(text)) if text else None
+            yield self._parsed(handle.read().decode(errors="replace"))
+
+    def _parsed(self, text: str) -> Owner | None:
+        if not text:
+            return None
+        try:
+            # Only the first object: an owner killed between writing and truncating leaves the end of the older text.
+            return Owner(**json.JSONDecoder().raw_decode(text)[0])
+        except (ValueError, TypeError) as error:
+            raise ArtifactError(f"{self.path}: unreadable lease ({error}); if nothing is running here, delete it") from error
 
     def _write(self, owner: Owner) -> None:
         # In place, under the lock: replacing the file would leave the lock on an unlinked one.
@@ -115,22 +124,25 @@ class Lease:
             handle.truncate()
 
 
-def _started(pid: int) -> str:
-    """Start time of a process in clock ticks since boot; empty when it does not exist or is a zombie."""
+def _started(pid: int, proc: Path = Path("/proc")) -> str:
+    """Start time of a process in clock ticks since boot; empty when it does not exist or is a zombie.
+
+    Where there is no /proc, a process that exists is `unknown`.
+    """
+    if not (proc / "self").exists():
+        return "unknown" if _exists(pid) else ""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return _started_without_proc(pid)
+        return ""
     return "" if fields[0] == "Z" else fields[19]
 
 
-def _started_without_proc(pid: int) -> str:
-    if Path("/proc/self").exists():
-        return ""
+def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return ""
+        return False
     except PermissionError:
-        return "unknown"
-    return "unknown"
+        return True
+    return True

@@ -3,6 +3,7 @@
 A number without a unit is refused wherever more than one unit would make sense.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -46,11 +47,11 @@ class Length:
         number, first, second = match.groups()
         scale, unit = (first, second) if second else ("", first)
         if unit in _TIMES and not scale:
-            return Length(float(number) * _TIMES[unit], "seconds")
+            return Length(float(Decimal(number) * _TIMES[unit]), "seconds")
         unit = unit if unit.endswith("s") else f"{unit}s"
         if unit not in get_args(LengthUnit)[:3] or scale not in _SCALES:
             raise ValueError(f"{wanted}; got {data!r}")
-        return Length(float(number) * _SCALES[scale], unit)  # type: ignore[arg-type]  # checked on the line above
+        return Length(float(Decimal(number) * _SCALES[scale]), unit)  # type: ignore[arg-type]  # checked on the line above
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
@@ -63,21 +64,24 @@ class Length:
 
 def size_bytes(data: object) -> int:
     """Bytes from `40GB` (decimal units) or a plain integer. Raises ValueError."""
-    if isinstance(data, int) and not isinstance(data, bool):
+    if isinstance(data, int) and not isinstance(data, bool) and data >= 0:
         return data
     match = _NUMBER.match(data) if isinstance(data, str) else None
     if match is None or match.group(3) or match.group(2).upper() not in _SIZES:
         raise ValueError(f"want a size like '40GB' or '512KB'; got {data!r}")
-    return int(float(match.group(1)) * _SIZES[match.group(2).upper()])
+    size = Decimal(match.group(1)) * _SIZES[match.group(2).upper()]  # Decimal: 2.3MB is 2300000 bytes, not 2299999
+    if size % 1:
+        raise ValueError(f"want a whole number of bytes; got {data!r}")
+    return int(size)
 
 
 def _seconds(data: object) -> float:
-    if isinstance(data, int | float) and not isinstance(data, bool):
+    if isinstance(data, int | float) and not isinstance(data, bool) and 0 <= data < math.inf:
         return float(data)
     match = _NUMBER.match(data) if isinstance(data, str) else None
     if match is None or match.group(3) or match.group(2) not in _TIMES:
         raise ValueError(f"want a duration like '30s', '15min' or '3h'; got {data!r}")
-    return float(match.group(1)) * _TIMES[match.group(2)]
+    return float(Decimal(match.group(1)) * _TIMES[match.group(2)])
 
 
 Bytes = Annotated[int, BeforeValidator(size_bytes, json_schema_input_type=int | str)]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
@@ -62,11 +62,11 @@ class Dialogue:
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
     @classmethod
-    def from_json(cls, line: str, where: str) -> "Dialogue":
-        """Parse one line. Raises DataError naming `where`."""
+    def from_json(cls, line: str | bytes, where: str) -> "Dialogue":
+        """Parse one line of UTF-8. Raises DataError naming `where`."""
         try:
             value = json.loads(line)
-            messages = tuple(Message(m["role"], m["content"]) for m in value["messages"])
+            messages = tuple(_message(message) for message in value["messages"])
         except (ValueError, KeyError, TypeError) as error:
             wanted = '{"messages": [{"role": "user", "content": "..."}, ...]}'
             raise DataError(f"{where}: not a dialogue ({error!r}); want {wanted}") from error
@@ -74,6 +74,15 @@ class Dialogue:
         if part not in PARTS:
             raise DataError(f"{where}: part '{part}'; want one of {', '.join(PARTS)}")
         return cls(str(value.get("id", where)), messages, part, value.get("source", ""), value.get("meta", {}))
+
+
+def _message(value: Mapping[str, Any]) -> Message:
+    role, content = value["role"], value["content"]
+    if role not in get_args(Role):
+        raise ValueError(f"role {role!r}; want one of {', '.join(get_args(Role))}")
+    if not isinstance(content, str):
+        raise TypeError(f"content {content!r}; want text")
+    return Message(role, content)
 
 
 @dataclass(frozen=True)
@@ -114,12 +123,19 @@ def write_dialogues(path: Path, dialogues: Iterable[Dialogue]) -> int:
 
 
 def read_dialogues(folder: Path, parts: Sequence[str] = PARTS) -> Iterator[Dialogue]:
-    """Dialogues of a finished folder (`dialogues.jsonl`) or of any `*.jsonl` file, restricted to some parts."""
+    """Dialogues of a finished folder (`dialogues.jsonl`) or of any `*.jsonl` file, restricted to some parts.
+
+    Raises DataError when there is no such file, or at the first line that is not a dialogue.
+    """
     paths = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
+    if not paths:
+        raise DataError(f"{folder}: no *.jsonl file there; want dialogues, one JSON object per line")
     for path in paths:
-        with path.open(encoding="utf-8") as handle:
-            for number, line in enumerate(handle, start=1):
-                if line.strip():
-                    dialogue = Dialogue.from_json(line, f"{path.name}:{number}")
-                    if dialogue.part in parts:
-                        yield dialogue
+        yield from (dialogue for dialogue in _dialogues_of(path) if dialogue.part in parts)
+
+
+def _dialogues_of(path: Path) -> Iterator[Dialogue]:
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            if line.strip():
+                yield Dialogue.from_json(line, f"{path.name}:{number}")

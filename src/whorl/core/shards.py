@@ -82,6 +82,8 @@ class ShardCache:
         write(draft)
         try:
             draft.rename(final)
-        except OSError:  # another process finished the same shard first; both hold the same bytes
-            remove_tree(draft)
+        except OSError:
+            if not final.is_dir():
+                raise
+            remove_tree(draft)  # another process finished the same shard first; both hold the same bytes
         return final

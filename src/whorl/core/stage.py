@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import whorl
 from whorl.core.artifact import Artifact
 from whorl.core.config import Member, Ref
-from whorl.core.door import find_class, member_class, member_names
+from whorl.core.door import member_class, member_names
 from whorl.core.errors import ConfigError, suggestion
 from whorl.core.events import Events
 from whorl.core.pool import Pool
@@ -86,7 +86,7 @@ class Stage(Member, is_door=True):
         room, _, name = use.partition(".")
         if use not in stage_names():
             raise ConfigError(f"no stage '{use}'{suggestion(use, stage_names())}")
-        return find_class(f"whorl.{room}.stages.{name}", cls)
+        return member_class(f"whorl.{room}.stages", name, cls)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ class Stage(Member, is_door=True):
         """`room.name`, or `pkg.mod:Class` for a stage from outside the house."""
         module = type(self).__module__
         room, _, name = module.removeprefix("whorl.").partition(".stages.")
-        return f"{room}.{name}" if module.startswith("whorl.") else f"{module}:{type(self).__name__}"
+        return f"{room}.{name.partition('.')[0]}" if module.startswith("whorl.") else f"{module}:{type(self).__name__}"
 
     def settled(self, pins: Mapping[str, str]) -> Self:
         """This config with values that depend on the machine resolved (dtype) or pinned (a length in hours).

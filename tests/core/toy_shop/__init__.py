@@ -1,0 +1,1 @@
+"""A package outside the house, with doors of its own."""
