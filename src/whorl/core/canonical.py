@@ -28,7 +28,7 @@ ABSENT = _Absent()
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
-def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401 - JSON has no better type; one return per kind
+def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401 - JSON has no better type
     """Lists, dicts and scalars that say the same as a config; members carry their `use`, references their text.
 
     With `hashed_only`, fields that never change what comes out (workers, paths) are left out, and a reference keeps only
@@ -37,7 +37,7 @@ def plain(value: object, *, hashed_only: bool = False) -> Any:  # noqa: ANN401 -
     if isinstance(value, BaseModel):
         return _plain_model(value, hashed_only=hashed_only)
     if isinstance(value, Ref):
-        return {"part": value.part} if hashed_only else str(value)
+        return {"part": value.part} if hashed_only else value.written
     if isinstance(value, Mapping):
         return {str(key): plain(item, hashed_only=hashed_only) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -171,6 +171,13 @@ class Ref(Generic[K]):
         """Whether the target is a file or folder to adopt rather than the name of a stage."""
         return "/" in self.target or self.target.startswith(".")
 
+    @property
+    def written(self) -> str | dict[str, str]:
+        """What a recipe would hold; a path says its kind where that is known, so that it can be read back anywhere."""
+        if self.is_path and len(self.kinds) == 1:
+            return {"use": self.kinds[0], "path": self.target}
+        return str(self)
+
     def __str__(self) -> str:
         return f"{self.target}.{self.part}" if self.part else self.target
 

@@ -123,4 +123,5 @@ def _readable(found: Any) -> list[Change]:  # noqa: ANN401 - an iterator of chan
 
 
 def _is_begun(resolved: Resolved, workspace: Workspace) -> bool:
-    return any(path.name.startswith(f"{resolved.fingerprint}.") for path in workspace.store.partials())
+    left = [path.name for path in workspace.store.partials() if path.suffix == ".partial"]
+    return any(name.startswith(f"{resolved.fingerprint}.") for name in left)

@@ -2,6 +2,8 @@
 
 Signing is a map step (per document, kept per shard); linking is the global step over signatures. Links do not depend on the
 order of documents. Which copy is kept is the stage's rule, not the member's.
+
+To add one, write a file here with one class deriving from Dedup (`sign` and `links`), and its test.
 """
 
 from abc import abstractmethod

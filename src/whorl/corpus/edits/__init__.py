@@ -1,6 +1,8 @@
 """corpus/edits: changes to the text itself, before anything is judged. A door.
 
 An edit is idempotent, keeps the number and order of documents, and reports how many places it changed.
+
+To add one, write a file here with one class deriving from Edit (`apply`), and its test.
 """
 
 from abc import abstractmethod

@@ -1,6 +1,8 @@
 """corpus/filters: which documents are kept. A door.
 
 A filter is pure: the same document gets the same verdict in any batch, and a dropped one gets a reason.
+
+To add one, write a file here with one class deriving from Filter (`judge`), and its test; CONTRIBUTING shows it.
 """
 
 from abc import abstractmethod

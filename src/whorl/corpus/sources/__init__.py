@@ -2,6 +2,8 @@
 
 A source lists its units (files) and reads one at a time; it never cleans, filters or remembers. Whatever cannot become a
 document is handed over as a Skip with a reason.
+
+To add one, write a file here with one class deriving from Source (`units`, `read`, `content`), and its test.
 """
 
 from abc import abstractmethod

@@ -1,4 +1,7 @@
-"""evals/baselines: the door of predictors of text that are no neural network, fitted on the same training documents."""
+"""evals/baselines: the door of predictors of text that are no neural network, fitted on the same training documents.
+
+To add one, write a file here with one class deriving from Baseline, and its test.
+"""
 
 from abc import abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""evals/suites: the door of examinations that are no list of questions: one file each, models and baselines side by side."""
+"""evals/suites: the door of examinations that are no list of questions: one file each, models and baselines side by side.
+
+To add one, write a file here with one class deriving from Suite (`examine`), and its test.
+"""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,7 @@
-"""measure/metrics: the door of text metrics: one file each, an answer judged against references."""
+"""measure/metrics: the door of text metrics: one file each, an answer judged against references.
+
+To add one, write a file here with one class deriving from Metric, and its test.
+"""
 
 from abc import abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,8 @@
-"""tasks/benchmarks: the door of skills: one file each, questions with answers that a machine can check."""
+"""tasks/benchmarks: the door of skills: one file each, questions with answers that a machine can check.
+
+To add one, write a file here with one class deriving from Benchmark (`questions`, and `check` if equality is not enough), and
+its test.
+"""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,45 @@
+"""train/objectives/sft: predict what the assistant says in a dialogue, and the end of its turns; the rest is only read.
+
+Reads a dialogues artifact; what counts as the assistant's is the renderer's word. A dialogue is never cut by default: an
+answer without its question teaches nothing.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from whorl.core.config import Part
+from whorl.core.records import Dialogue, read_dialogues
+from whorl.model.transformer import Transformer
+from whorl.tokens.loader import DialogueSequences
+from whorl.tokens.renderer import Renderer
+from whorl.tokens.tokenizer import Tokenizer
+from whorl.train.data import Rows
+from whorl.train.nats import summed_nats
+from whorl.train.objectives import Material, Objective, OnLong
+
+__all__ = ["Sft"]
+
+
+class Sft(Objective):
+    """Cross-entropy of the assistant's tokens."""
+
+    reads: ClassVar[str] = "dialogues"
+
+    on_long: OnLong = "fail"  # a dialogue longer than a row: fail, skip it (counted), or split it
+
+    def material(self, folder: Path, part: Part, tokenizer: Tokenizer) -> Material:
+        """See Objective.material. Text that carries loss is what the assistant says."""
+        dialogues = list(read_dialogues(folder, (part,)))
+        sequences = DialogueSequences(dialogues, Renderer(tokenizer))
+        return Material(sequences, lambda index: _said_bytes(dialogues[index]), self.on_long)
+
+    def loss(self, model: Transformer, rows: Rows) -> Float[Tensor, ""]:
+        """See Objective.loss."""
+        return summed_nats(model, rows)
+
+
+def _said_bytes(dialogue: Dialogue) -> int:
+    return sum(len(message.content.encode()) for message in dialogue.messages if message.role == "assistant")

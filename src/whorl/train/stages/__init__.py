@@ -1,0 +1,1 @@
+"""train/stages: the stages of this room, one file each."""
