@@ -274,3 +274,15 @@ def test_events_are_kept_in_the_runs_file_and_manifests_hold_no_times(project):
 def test_a_reference_that_cannot_hold_is_an_error_that_says_why(project, override, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         load(project, override)
+
+
+def test_a_run_that_died_between_two_publications_publishes_both_again(project):
+    run(project)
+    workspace = Workspace(project)
+    walked = workspace.find("walk")
+    wanted = payload(project, "walk")
+    workspace.store.remove(walked)  # the sibling `state` stays: it is published first
+    assert states(project)["walk"] == "new"
+    assert "walk" in run(project).made
+    assert payload(project, "walk") == wanted
+    assert verify(workspace) == []

@@ -4,6 +4,7 @@ A pure component is its config; a stateful one has a frozen config with `build()
 right one. Reading YAML and placing errors in it lives in core/recipe_text; quantities with units in core/quantity.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
@@ -15,7 +16,18 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from whorl.core.door import member_class, member_names
 from whorl.core.errors import ConfigError, suggestion
 
-__all__ = ["PARTS", "UNHASHED", "Config", "Member", "Part", "Ref", "is_hashed", "public_name", "refs_in"]
+__all__ = [
+    "PARTS",
+    "UNHASHED",
+    "Config",
+    "Member",
+    "Part",
+    "Ref",
+    "is_hashed",
+    "public_name",
+    "refs_in",
+    "worker_environment",
+]
 
 Part = Literal["train", "held_out", "exam"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -226,3 +238,12 @@ def refs_in(value: object, path: str = "") -> Iterator[tuple[str, "Ref[Any]"]]:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment for a process that computes: this one's, with OpenMP threads that sleep at a barrier.
+
+    By default they spin, and on a machine that does anything else at the same time two spinning threads were three to ten
+    times slower than two sleeping ones (docs/log.md, 2026-11-21). Whoever sets the variable keeps their setting.
+    """
+    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}

@@ -94,7 +94,8 @@ def _stage_plan(resolved: Resolved, workspace: Workspace, past: Mapping[str, Map
     cost = estimate(resolved, past)
     if resolved.fingerprint is not None and _is_begun(resolved, workspace):
         return StagePlan(resolved, "unfinished", why, cost=cost)
-    if workspace.latest(resolved.name) is None:
+    latest = workspace.latest(resolved.name)
+    if latest is None or workspace.store.find(latest.kind, latest.fingerprint) is None:
         return StagePlan(resolved, "new", waits_for=resolved.missing, cost=cost)
     if resolved.missing and not why:
         return StagePlan(resolved, "depends", waits_for=resolved.missing, cost=cost)

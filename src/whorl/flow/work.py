@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from whorl.core.artifact import Artifact, Draft, Identity, Store
 from whorl.core.errors import WhorlError
 from whorl.core.events import Event, Events
+from whorl.core.lease import Lease
 from whorl.core.pool import local_pool
 from whorl.core.seed import Seed
 from whorl.core.shards import ShardCache
@@ -74,7 +75,12 @@ def carry_out(order: WorkOrder, sinks: list[Callable[[Event], None]], stop: Stop
         return
     identity = Identity(**order.identity)
     with ExitStack() as held:
-        drafts = _drafts(store, type(stage), identity.fingerprint, held)
+        leases = {kind: held.enter_context(store.lease(kind, identity.fingerprint)) for kind in _kinds(stage)}
+        finished = store.find(stage.makes, identity.fingerprint)
+        if finished is not None:  # by another run, while this one was on its way here
+            events.emit("stage_cached", fingerprint=finished.fingerprint, counts=finished.counts)
+            return
+        drafts = _drafts(store, identity.fingerprint, leases)
         was_begun = any(drafts[0].folder.iterdir())
         job = _job(order, stage, inputs, events, stop, drafts)
         counts = dict(stage.run(job))
@@ -96,12 +102,17 @@ def carry_out(order: WorkOrder, sinks: list[Callable[[Event], None]], stop: Stop
     )
 
 
-def _drafts(store: Store, stage: type[Stage], fingerprint: str, held: ExitStack) -> list[Draft]:
+def _kinds(stage: Stage) -> tuple[str, ...]:
+    """What the stage makes, the artifact itself first."""
+    return (type(stage).makes, *type(stage).also_makes)
+
+
+def _drafts(store: Store, fingerprint: str, leases: Mapping[str, Lease]) -> list[Draft]:
     drafts = []
-    for kind in (stage.makes, *stage.also_makes):
-        lease = held.enter_context(store.lease(kind, fingerprint))
-        if kind != stage.makes and store.find(kind, fingerprint) is not None:
-            store.remove(store.open(kind, fingerprint))  # published by a run that died before the artifact itself
+    for kind, lease in leases.items():
+        left = store.find(kind, fingerprint)
+        if left is not None:  # a sibling, published by a run that died before the artifact itself
+            store.remove(left)
         drafts.append(store.draft(kind, fingerprint, lease))
     return drafts
 

@@ -27,3 +27,11 @@ def test_a_launcher_nobody_knows_is_refused_with_the_nearest_name():
     assert Launcher.names() == ("inline", "process")
     with pytest.raises(ConfigError, match="no 'ray' behind whorl"):
         Launcher.find("ray", frozenset())
+
+
+def test_what_another_run_finished_on_the_way_here_is_not_done_again(project):
+    work, seen = order(project, "numbers.txt"), []
+    inline = Launcher.model_validate({"use": "inline"})
+    inline.launch(work, seen.append, StopSignal())
+    inline.launch(work, seen.append, StopSignal())
+    assert [event["kind"] for event in seen] == ["stage_finished", "stage_cached"]

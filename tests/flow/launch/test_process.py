@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from whorl.core.artifact import Identity, Store
+from whorl.core.config import worker_environment
 from whorl.core.errors import ArtifactError, DataError, ResourceError
 from whorl.core.stage import StopSignal
 from whorl.flow.launch import Launcher
@@ -50,3 +51,10 @@ def test_a_stage_held_by_a_live_process_is_refused_with_its_pid(project):
     lease = Store(project / ".whorl").lease("documents", Identity(**work.identity).fingerprint)
     with lease, pytest.raises(ArtifactError, match=f"process {os.getpid()}"):
         launch(work)
+
+
+def test_threads_of_a_stage_sleep_at_barriers_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert worker_environment()["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert worker_environment()["OMP_WAIT_POLICY"] == "active"

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from whorl.core import errors
+from whorl.core.config import worker_environment
 from whorl.core.errors import ResourceError, WhorlError
 from whorl.core.events import Event
 from whorl.core.stage import Stopped, StopSignal
@@ -23,7 +24,8 @@ class Process(Launcher):
     def launch(self, order: WorkOrder, on_event: Callable[[Event], None], stop: StopSignal) -> None:
         """See Launcher.launch."""
         command = [sys.executable, "-m", "whorl.flow.work"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=worker_environment()) as child:
             try:
                 last = _follow(child, order, on_event, stop)
             except BaseException:
