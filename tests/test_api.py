@@ -65,8 +65,8 @@ def test_importing_whorl_brings_in_nothing_heavy():
 def test_every_public_name_is_there_and_another_is_not():
     assert {"plan", "run", "load", "Recipe", "Model"} <= set(dir(whorl))
     assert all(callable(getattr(whorl, name)) for name in ("plan", "run", "load", "Recipe", "Model"))
-    with pytest.raises(AttributeError, match="has no attribute 'paln'"):
-        whorl.paln  # noqa: B018 - the access is what is tested
+    with pytest.raises(AttributeError, match="has no attribute 'plans'"):
+        whorl.plans  # noqa: B018 - the access is what is tested
 
 
 def test_the_stub_names_what_the_module_offers():
@@ -90,7 +90,7 @@ def test_overrides_change_a_file_and_are_refused_beside_an_object(project):
     with pytest.raises(UsageError, match="model_copy"):
         whorl.plan(changed.recipe, overrides=["seed=3"])
     with pytest.raises(ConfigError, match="did you mean 'size'"):
-        whorl.plan(project, overrides=["stages.vocab.sise=310"])
+        whorl.plan(project, overrides=["stages.vocab.sizes=310"])
 
 
 def test_a_run_makes_what_a_plan_promised_and_a_second_one_nothing(project):

@@ -1,0 +1,182 @@
+"""api: the verbs of the command line as functions of the same objects: plan, run, load.
+
+    import whorl
+
+    print(whorl.plan("recipe.yaml").to_json())
+    outcome = whorl.run("recipe.yaml", overrides=["stages.base.model.depth=4"])
+    model = whorl.load("chat")
+    print(model.generate([{"role": "user", "content": "hello"}], max_tokens=40))
+
+Draws nothing and asks nothing; errors are those of core/errors. The engine is reached by name, so that planning does not load
+it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from whorl.core.door import load as reach
+from whorl.core.errors import ArtifactError, DataError, ResourceError, UsageError
+from whorl.core.records import Completion, Message
+from whorl.flow.plan import Plan, make_plan
+from whorl.flow.recipe import Recipe, load_recipe
+from whorl.flow.run import Outcome, RunOptions, run_recipe
+from whorl.flow.workspace import Workspace
+
+if TYPE_CHECKING:
+    from whorl.infer import answer
+
+__all__ = ["Messages", "Model", "Prompt", "load", "plan", "run"]
+
+Messages = Sequence[Message | Mapping[str, Any]]
+Prompt = str | Messages
+DTypeName = Literal["auto", "bf16", "fp32"]
+
+
+def plan(
+    recipe: Recipe | Path | str,
+    *,
+    overrides: Iterable[str] = (),
+    workspace: Path | str | None = None,
+    options: RunOptions | None = None,
+) -> Plan:
+    """What a run would do, stage by stage, and what it will cost; makes nothing.
+
+    `recipe` is a Recipe, a recipe file, or a project folder; `overrides` are `a.b=value` as on the command line; `workspace` is
+    the project folder, by default the recipe's own (the current folder for a Recipe object). Of `options`, the selection
+    (`first`, `last`) and `trust` count. Raises ConfigError for a wrong recipe.
+    """
+    options = options or RunOptions()
+    found = _recipe(recipe, overrides, options.trust)
+    return make_plan(found, _workspace(recipe, workspace), first=options.first, last=options.last)
+
+
+def run(
+    recipe: Recipe | Path | str,
+    *,
+    overrides: Iterable[str] = (),
+    workspace: Path | str | None = None,
+    options: RunOptions | None = None,
+) -> Outcome:
+    """Bring a recipe up to date; finished stages are reused and an unfinished one goes on. Arguments as for `plan`.
+
+    Raises the errors of core/errors, and core.stage.Stopped when `options.stop` was set and the work is saved.
+    """
+    options = options or RunOptions()
+    found = _recipe(recipe, overrides, options.trust)
+    return run_recipe(found, _workspace(recipe, workspace), options)
+
+
+def load(checkpoint: Path | str, workspace: Path | str | None = None, *, dtype: DTypeName = "auto") -> "Model":
+    """A model to talk to, from a checkpoint folder or the name (`chat`, `chat@2`, a fingerprint) it has in a workspace.
+
+    Raises ArtifactError when there is no such checkpoint, or it was trained with other chat markup than this whorl writes.
+    """
+    opened = cast("type[answer.Model]", reach("whorl.infer.answer:Model"))
+    folder = _checkpoint_folder(checkpoint, workspace)
+    return Model(folder, opened.load(folder, dtype=dtype))
+
+
+class Model:
+    """A language model with everything it needs to answer; made by `load`.
+
+    Nothing is cut silently: what does not fit the context is an error, and `fitting` says what would have to go.
+    """
+
+    def __init__(self, folder: Path, opened: "answer.Model") -> None:
+        self.folder = folder
+        self._opened = opened
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.folder)!r}, context={self.max_positions})"
+
+    @property
+    def max_positions(self) -> int:
+        """Tokens of context: prompt and answer together."""
+        return self._opened.engine.model.config.max_positions
+
+    def complete(self, prompt: Prompt, *, max_tokens: int | None = None, temperature: float = 0.0, seed: int = 0) -> Completion:
+        """Text, ids, log-probabilities, and how the answer ended: `stop`, or `length` when it was cut at `max_tokens`.
+
+        A string is text to go on with; messages (`{"role": ..., "content": ...}`) are a conversation to answer. Temperature 0
+        is greedy; otherwise the same seed gives the same answer. `max_tokens` None: as many as the context has room for.
+        Raises DataError when prompt and answer do not fit the context.
+        """
+        room = max_tokens if max_tokens is not None else self.max_positions - self._num_tokens(prompt)
+        if room < 1:
+            raise DataError(f"the prompt fills the model's context of {self.max_positions} tokens; shorten it")
+        ask = self._opened.complete if isinstance(prompt, str) else self._opened.generate
+        said = cast("Callable[..., Completion]", ask)(prompt, max_tokens=room, temperature=temperature, seed=seed)
+        if said.finish == "aborted":
+            raise ResourceError(
+                f"{self.folder}: the model's figures are not finite after {len(said.ids)} tokens; try dtype='fp32'"
+            )
+        return said
+
+    def generate(self, prompt: Prompt, *, max_tokens: int | None = None, temperature: float = 0.0, seed: int = 0) -> str:
+        """The text of `complete`."""
+        return self.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed).text
+
+    def chat(self, messages: Messages, *, max_tokens: int | None = None, temperature: float = 0.0, seed: int = 0) -> Message:
+        """The assistant's next turn, ready to be appended to the conversation."""
+        return Message("assistant", self.generate(messages, max_tokens=max_tokens, temperature=temperature, seed=seed))
+
+    def fitting(self, messages: Sequence[Message], *, max_tokens: int) -> list[Message]:
+        """The longest end of a conversation that leaves room for an answer; a system turn stays in front.
+
+        The oldest turns leave first, and what is left begins with the user's. Raises DataError when not even the last user turn
+        fits.
+        """
+        system = [message for message in messages[:1] if message.role == "system"]
+        turns = list(messages[len(system) :])
+        while self._num_tokens([*system, *turns]) + max_tokens > self.max_positions:
+            later = next((place for place, turn in enumerate(turns) if place and turn.role == "user"), None)
+            if later is None:
+                num_tokens = self._num_tokens([*system, *turns])
+                raise DataError(
+                    f"the last message makes {num_tokens} tokens; with {max_tokens} for the answer that is more than the "
+                    f"model's context of {self.max_positions}; shorten it"
+                )
+            turns = turns[later:]
+        return [*system, *turns]
+
+    def _num_tokens(self, prompt: Prompt) -> int:
+        renderer = self._opened.renderer
+        if isinstance(prompt, str):
+            return 1 + len(renderer.tokenizer.encode(prompt))
+        return len(renderer.prompt([_message(turn) for turn in prompt]))
+
+
+def _message(turn: Message | Mapping[str, Any]) -> Message:
+    if isinstance(turn, Message):
+        return turn
+    if set(turn) != {"role", "content"}:
+        raise UsageError(f"a message has the keys {sorted(turn)}; want 'role' and 'content'")
+    return Message(turn["role"], turn["content"])
+
+
+def _checkpoint_folder(checkpoint: Path | str, workspace: Path | str | None) -> Path:
+    folder = Path(checkpoint)
+    if (folder / "config.json").is_file():
+        return folder
+    found = Workspace(Path(workspace or ".").resolve()).find(str(checkpoint))
+    if found.kind != "checkpoint":
+        raise ArtifactError(f"{checkpoint} is {found.kind}, wanted a checkpoint; 'whorl ls' lists them")
+    return found.path
+
+
+def _recipe(recipe: Recipe | Path | str, overrides: Iterable[str], trust: Iterable[str]) -> Recipe:
+    if isinstance(recipe, Recipe):
+        if list(overrides):
+            raise UsageError("overrides change a recipe file; a Recipe object is changed with model_copy(update={...})")
+        return recipe
+    return load_recipe(Path(recipe), overrides, trust=trust)
+
+
+def _workspace(recipe: Recipe | Path | str, workspace: Path | str | None) -> Workspace:
+    if workspace is not None:
+        return Workspace(Path(workspace).resolve())
+    if isinstance(recipe, Recipe):
+        return Workspace(Path.cwd())
+    path = Path(recipe).resolve()
+    return Workspace(path if path.is_dir() else path.parent)

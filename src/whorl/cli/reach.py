@@ -1,0 +1,183 @@
+"""cli/reach: what verbs ask of the floors below, imported only when asked, so that `--help` stays light.
+
+Each function is a typed name for something that core/door finds; none of them adds behaviour.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from whorl.cli.target import Target
+from whorl.cli.terminal import Terminal
+from whorl.core.door import load
+from whorl.core.errors import ArtifactError, UsageError, suggestion
+
+if TYPE_CHECKING:
+    from whorl.core.artifact import Artifact
+    from whorl.core.records import Completion, Message
+    from whorl.flow.plan import Plan
+    from whorl.flow.recipe import Recipe
+    from whorl.flow.run import Outcome
+    from whorl.flow.sweep import Sweep
+    from whorl.flow.trace import Step
+    from whorl.flow.verify import Fault
+    from whorl.flow.workspace import Workspace
+
+__all__ = [
+    "Finding",
+    "Talker",
+    "adopted",
+    "bring_up_to_date",
+    "faults",
+    "findings",
+    "found",
+    "ledger_rows",
+    "loaded_model",
+    "message",
+    "opened_workspace",
+    "planned",
+    "read_recipe",
+    "recipe_schema",
+    "run_events",
+    "sweep_away",
+    "sweep_plan",
+    "tell_outcome",
+    "traced",
+]
+
+
+def opened_workspace(project: Path) -> "Workspace":
+    """The workspace of a project folder; not created by looking at it."""
+    return cast("type[Workspace]", load("whorl.flow.workspace:Workspace"))(project.resolve())
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = (), trust: Iterable[str] = ()) -> "Recipe":
+    """A validated recipe. Raises ConfigError."""
+    return cast("Callable[..., Recipe]", load("whorl.flow.recipe:load_recipe"))(path, overrides, trust=trust)
+
+
+def recipe_schema() -> Mapping[str, Any]:
+    """JSON Schema of recipes; imports every stage and member of the house."""
+    return cast("Callable[[], Mapping[str, Any]]", load("whorl.flow.recipe:schema"))()
+
+
+def planned(recipe: "Recipe", workspace: "Workspace", first: str | None, last: str | None) -> "Plan":
+    """What a run would do."""
+    return cast("Callable[..., Plan]", load("whorl.flow.plan:make_plan"))(recipe, workspace, first=first, last=last)
+
+
+def bring_up_to_date(
+    terminal: Terminal,
+    target: Target,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    is_strict: bool = False,
+    trust: Iterable[str] = (),
+) -> "Outcome | None":
+    """Run a recipe for a person; None when it was stopped. See cli/river."""
+    options = cast("Callable[..., object]", load("whorl.flow.run:RunOptions"))
+    run = cast("Callable[..., Outcome | None]", load("whorl.cli.river:bring_up_to_date"))
+    return run(terminal, target, options(first=first, last=last, is_strict=is_strict, trust=tuple(trust)))
+
+
+def tell_outcome(terminal: Terminal, target: Target, outcome: "Outcome") -> None:
+    """The end of a run, for a person. See cli/river."""
+    cast("Callable[..., None]", load("whorl.cli.river:tell_outcome"))(terminal, target, outcome)
+
+
+def run_events(workspace: "Workspace", kind: str, **where: str) -> list[Mapping[str, Any]]:
+    """Events of one kind of every run, oldest first."""
+    past = cast("Callable[..., Iterable[Mapping[str, Any]]]", load("whorl.core.events:past_events"))
+    return list(past(workspace.events_path, kind, **where))
+
+
+def found(workspace: "Workspace", kind: str, address: str | None) -> "Artifact":
+    """The artifact of that kind by name, or the one made last when no name is given. Raises ArtifactError or UsageError."""
+    if address is None:
+        made = [event["stage"] for event in run_events(workspace, "stage_finished", artifact_kind=kind)]
+        named = [one.name for one in workspace.names() if one.kind == kind]
+        if not named:
+            raise ArtifactError(f"no {kind} in {workspace.root} yet; make one with 'whorl run' (or name another --project)")
+        address = next((name for name in reversed(made) if name in named), named[-1])
+    artifact = workspace.find(address)
+    if artifact.kind != kind:
+        known = [one.name for one in workspace.names() if one.kind == kind]
+        raise UsageError(f"'{address}' is {artifact.kind}, wanted {kind}{suggestion(address, known)}")
+    return artifact
+
+
+def traced(workspace: "Workspace", address: str) -> "Step":
+    """The ancestry of an artifact. Raises ArtifactError."""
+    return cast("Callable[..., Step]", load("whorl.flow.trace:trace"))(workspace, address)
+
+
+def faults(workspace: "Workspace", address: str | None, on_artifact: "Callable[[Artifact], None]") -> "list[Fault]":
+    """What recomputing every hash finds wrong."""
+    check = cast("Callable[..., list[Fault]]", load("whorl.flow.verify:verify"))
+    return check(workspace, address, on_artifact=on_artifact)
+
+
+def sweep_plan(workspace: "Workspace") -> "Sweep":
+    """What gc would delete."""
+    return cast("Callable[..., Sweep]", load("whorl.flow.sweep:plan_sweep"))(workspace)
+
+
+def sweep_away(plan: "Sweep") -> None:
+    """Delete it."""
+    cast("Callable[[Sweep], None]", load("whorl.flow.sweep:sweep"))(plan)
+
+
+def adopted(workspace: "Workspace", path: Path, kind: str, name: str | None) -> "Artifact":
+    """Copy something into the store. Raises DataError, UsageError or ArtifactError."""
+    return cast("Callable[..., Artifact]", load("whorl.flow.adopt:adopt"))(workspace, path, kind, name=name)
+
+
+def ledger_rows(question: str, folder: Path, **asked: object) -> Any:  # noqa: ANN401 - rows of plain values
+    """What the ledger of a documents folder says: `why`, `stats` or `peek`."""
+    return cast("Callable[..., Any]", load(f"whorl.corpus.ledger:{question}"))(folder, **asked)
+
+
+class Finding(Protocol):
+    """Something doctor looked at; see cli/checks."""
+
+    what: str
+    state: str
+    says: str
+    fix: str
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+def findings(project: Path, trust: Sequence[str]) -> list[Finding]:
+    """What is well and what is not on this machine and in a workspace; loads torch."""
+    return list(cast("Callable[[Path, Sequence[str]], Iterable[Finding]]", load("whorl.cli.checks:findings"))(project, trust))
+
+
+class Talker(Protocol):
+    """The part of a loaded model that a conversation needs."""
+
+    @property
+    def max_positions(self) -> int:
+        """Tokens of context."""
+        ...
+
+    def fitting(self, messages: "Sequence[Message]", *, max_tokens: int) -> "list[Message]":
+        """The newest messages, system turn kept, that leave room for an answer."""
+        ...
+
+    def complete(
+        self, prompt: "Sequence[Message]", *, max_tokens: int | None = None, temperature: float = 0.0, seed: int = 0
+    ) -> "Completion":
+        """The answer, and how it ended."""
+        ...
+
+
+def loaded_model(checkpoint: str, project: Path) -> Talker:
+    """A model by folder or name. Raises ArtifactError."""
+    return cast("Callable[..., Talker]", load("whorl.api:load"))(checkpoint, project)
+
+
+def message(role: str, content: str) -> "Message":
+    """One turn of a conversation."""
+    return cast("type[Message]", load("whorl.core.records:Message"))(cast("Any", role), content)
