@@ -1,4 +1,5 @@
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,16 @@ def test_past_events_of_every_run_are_found_by_kind_and_field(tmp_path: Path, cl
     assert [event["run"] for event in past_events(path, "done")] == ["r1", "r2", "r3"]
     assert [event["run"] for event in past_events(path, "done", stage="clean")] == ["r1", "r3"]
     assert next(past_events(path, "done")) == {"run": "r1", "time": 1e9 + 100, "kind": "done", "stage": "clean", "seconds": 2}
+
+
+def test_events_from_several_threads_all_reach_the_database(tmp_path: Path) -> None:
+    sink = SqliteSink(tmp_path / "events.sqlite", "run")
+    threads = [
+        threading.Thread(target=lambda n=n: sink({"time": 0.0, "kind": "metric", "stage": "base", "n": n})) for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sink.close()
+    assert sorted(event["n"] for event in past_events(tmp_path / "events.sqlite", "metric")) == list(range(8))

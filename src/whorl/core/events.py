@@ -6,6 +6,7 @@ stage: `step total unit elapsed_s eta_s` and whatever figures the stage adds. No
 
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -74,10 +75,11 @@ class SqliteSink:
     def __init__(self, path: Path, run: str) -> None:
         self._run = run
         self._db = connect(path)
+        self._lock = threading.Lock()  # stages may report from another thread than the one that opened the database
 
     def __call__(self, event: Event) -> None:
         """Insert one row."""
-        with self._db:
+        with self._lock, self._db:
             self._db.execute(
                 "insert into events (run, time, stage, kind, fields) values (?, ?, ?, ?, ?)",
                 (self._run, event["time"], event["stage"], event["kind"], json.dumps(event, default=str)),
@@ -91,7 +93,7 @@ class SqliteSink:
 def connect(path: Path) -> sqlite3.Connection:
     """Open or create the event database."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=30)
+    db = sqlite3.connect(path, timeout=30, check_same_thread=False)
     db.execute("pragma journal_mode=wal")
     db.execute("pragma synchronous=normal")
     db.execute("create table if not exists events (id integer primary key, run, time real, stage, kind, fields)")

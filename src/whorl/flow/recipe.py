@@ -100,4 +100,4 @@ def recipe_file(path: Path) -> Path:
 
 def schema() -> Mapping[str, Any]:
     """JSON Schema of a recipe with every stage and door member of the house."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "whorl recipe", **Recipe.model_json_schema()}
+    return {**Recipe.model_json_schema(), "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "whorl recipe"}

@@ -23,9 +23,11 @@ class Process(Launcher):
 
     def launch(self, order: WorkOrder, on_event: Callable[[Event], None], stop: StopSignal) -> None:
         """See Launcher.launch."""
-        command = [sys.executable, "-m", "whorl.flow.work"]
+        # -P: a file in the user's folder must not stand in for a module. A group of its own: Ctrl-C in the terminal reaches
+        # this process alone, which asks the stage to save.
+        command = [sys.executable, "-P", "-m", "whorl.flow.work"]
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=worker_environment()) as child:
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=worker_environment(), process_group=0) as child:
             try:
                 last = _follow(child, order, on_event, stop)
             except BaseException:
