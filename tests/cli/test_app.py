@@ -156,5 +156,6 @@ def test_the_shell_can_complete_verbs_and_sub_verbs():
 
 def test_the_completion_script_can_be_shown():
     program = Path(sys.executable).with_name("whorl")
-    shown = subprocess.run([program, "--show-completion", "bash"], capture_output=True, text=True, check=True)
+    command = f"{program} --show-completion && true"  # the shell is found among the parents; `&& true` keeps it there
+    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert "_WHORL_COMPLETE=complete_bash" in shown.stdout

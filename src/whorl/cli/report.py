@@ -43,16 +43,17 @@ def _suite_table(suite: Mapping[str, Any]) -> Table:
 
 
 def _skills_table(skills: list[Mapping[str, Any]]) -> Table:
-    """Percent by model in the order they were examined, before and after side by side; the interval is the last one's."""
+    """Percent by model, before and after side by side; interval and verdict are the last one's."""
     models = [result["of"] for result in skills[0]["results"]]
     figures = [Column(title, "right") for title in (*models, "95 %", "constant", "n")]
-    drawn = table(Column("% of answers right", is_flexible=True), *figures)
+    drawn = table(Column("% of answers right", is_flexible=True), *figures, "")
     for skill in skills:
         last = skill["results"][-1]
         shares = [Text(f"{100 * result['value']:.1f}", style=_learnt_style(result)) for result in skill["results"]]
         title = f"{skill['title']} (recall)" if skill.get("is_recall") else skill["title"]
         constant = f"{100 * skill['majority']['value']:.1f}"
-        drawn.add_row(title, *shares, _ends(last["interval"], 100.0, 1), constant, f"{skill['n']:,}")
+        verdict = Text("learnt", style="green") if last["is_learnt"] else Text("not learnt", style="red")
+        drawn.add_row(title, *shares, _ends(last["interval"], 100.0, 1), constant, f"{skill['n']:,}", verdict)
     return drawn
 
 

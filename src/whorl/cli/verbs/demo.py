@@ -53,7 +53,7 @@ def demo(terminal: Terminal, *, into: Into = Path("demo")) -> int:
         )
         return 0
     times = _times(outcome) if outcome.made else Text("everything was up to date", style="bold green")
-    terminal.say("", times, *(report_tables(report) if report else []))
+    terminal.say("", times, *(report_tables(report) if report else []), *_overlap(outcome))
     terminal.say("", "try next:", *(f"  {command}" for command in next_commands(into, outcome.artifacts)))
     return 0
 
@@ -65,6 +65,17 @@ def _report(outcome: "Outcome") -> dict[str, Any] | None:
         return None
     report: dict[str, Any] = json.loads((reports[-1].path / "report.json").read_text(encoding="utf-8"))
     return report
+
+
+def _overlap(outcome: "Outcome") -> list[str]:
+    """How much of the examined text the models have read, which every figure above rests on."""
+    longest, share = "exam.longest_ngram_in_train", "exam.share_of_13grams_in_train"
+    return [
+        f"\nlargest overlap of {name}'s exam part with its training part: {artifact.counts[longest]} words in a row; "
+        f"{artifact.counts[share]:.1%} of its 13-grams"
+        for name, artifact in outcome.artifacts.items()
+        if longest in artifact.counts
+    ]
 
 
 def _times(outcome: "Outcome") -> Table:
