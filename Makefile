@@ -9,6 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
+READY_HF := .venv-bench-hf/.ready
 PATHS := src tests bench
 PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4
 
@@ -28,6 +29,13 @@ $(READY_DEV): $(READY)
 	$(PIP) -e ".[dev]"
 	@touch $@
 
+# The peer of the parity tests, in an environment of its own: its pins must not reach ours.
+$(READY_HF): Makefile
+	@test -x .venv-bench-hf/bin/python || $(PYTHON) -m venv .venv-bench-hf
+	.venv-bench-hf/bin/python -m pip --disable-pip-version-check install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch==2.13.0"
+	.venv-bench-hf/bin/python -m pip --disable-pip-version-check install --quiet "transformers==5.23.0"
+	@touch $@
+
 demo: $(READY)
 	$(BIN)/whorl demo
 
@@ -35,7 +43,7 @@ test: $(READY_DEV)
 	$(PYTEST) -m "not slow and not parity" --cov --cov-branch --cov-report=term
 	$(BIN)/coverage report --include="src/whorl/core/*" --fail-under=100
 
-test-all: $(READY_DEV)
+test-all: $(READY_DEV) $(READY_HF)
 	$(PYTEST) --hypothesis-profile=thorough --timeout=1800
 
 check: $(READY_DEV)
