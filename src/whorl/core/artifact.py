@@ -32,6 +32,7 @@ __all__ = [
     "file_sha256",
     "listing",
     "remove_tree",
+    "sync",
     "write_text_atomic",
 ]
 
@@ -155,14 +156,14 @@ class Draft:
         with self.lease.fenced():
             for name in files:
                 (self.folder / name).chmod(0o444)
-                _sync(self.folder / name)
+                sync(self.folder / name)
             write_text_atomic(self.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
             (self.folder / MANIFEST).chmod(0o444)
-            _sync(self.folder)
+            sync(self.folder)
             if self.final.exists():
                 raise ArtifactError(f"{self.kind} {self.fingerprint[:12]}: already finished; nothing is published twice")
             self.folder.rename(self.final)
-        _sync(self.final.parent)
+        sync(self.final.parent)
         if _scratch_aside(self.final).is_dir():
             remove_tree(_scratch_aside(self.final))
         return Artifact(self.kind, self.fingerprint, self.final, manifest)
@@ -322,7 +323,7 @@ def _token(partial: Path) -> int:
     return int(match.group(1)) if match else 0
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Ask the kernel to put a file or a folder's entries on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

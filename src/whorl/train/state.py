@@ -6,7 +6,6 @@ Weights are the float32 masters. Does not hold the data position: batches are a 
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from whorl.core.artifact import remove_tree
+from whorl.core.artifact import remove_tree, sync
 from whorl.core.errors import ArtifactError, DataError, ResourceError
 from whorl.train.optimizers import Stepper
 
@@ -84,9 +83,9 @@ def save(scratch: Path, model: nn.Module, stepper: Stepper, progress: Progress) 
     write_moments(draft, stepper)
     (draft / "progress.json").write_text(progress.to_json())
     for path in [*draft.iterdir(), draft]:
-        _sync(path)
+        sync(path)
     draft.rename(final)
-    _sync(scratch)
+    sync(scratch)
     for older in sorted(scratch.glob("step-*"))[:-1]:
         remove_tree(older)
     return final
@@ -134,11 +133,3 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); delete {path.parent} to start the stage over") from error
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

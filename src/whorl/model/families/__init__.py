@@ -13,10 +13,10 @@ from pydantic import Field
 
 from whorl.core.config import Member
 from whorl.core.errors import ConfigError, DataError
-from whorl.model.config import ModelConfig
-from whorl.model.dials import mlp_width_for, width_for
+from whorl.model.config import Activation, ModelConfig
+from whorl.model.dials import head_dim_for, heads_for, mlp_width_for, width_for
 
-__all__ = ["Family", "family_of"]
+__all__ = ["Family", "RotaryDecoder", "family_of"]
 
 
 class Family(Member, is_door=True):
@@ -67,6 +67,39 @@ class Family(Member, is_door=True):
         """Width and feed-forward width, given or derived."""
         width = self.width or width_for(self.depth)
         return width, self.mlp_width or mlp_width_for(width)
+
+
+class RotaryDecoder(Family):
+    """The dials of families with rotary positions, RMS norms and gated feed-forwards; what differs is theirs to add."""
+
+    head_dim: int | None = None  # default: width / heads, or 64 (128 from width 1024 on)
+    kv_heads: int | None = None  # default: heads; sharing keys pays when the cache outgrows the weights
+    activation: Activation = "silu"
+    norm_eps: float
+    rope_theta: float = 10_000.0  # right for contexts of a few thousand; longer ones want more
+
+    def axes(self, vocab_size: int, max_positions: int, *, qk_norm: bool) -> ModelConfig:
+        """Dials to axes. Raises ConfigError for a width that its heads do not fill."""
+        width, mlp_width = self.shape()
+        head_dim = self.head_dim or (width // self.heads if self.heads else head_dim_for(width))
+        heads = self.heads or heads_for(width, head_dim)
+        return ModelConfig(
+            vocab_size=vocab_size,
+            width=width,
+            depth=self.depth,
+            heads=heads,
+            kv_heads=self.kv_heads or heads,
+            head_dim=head_dim,
+            mlp_width=mlp_width,
+            max_positions=max_positions,
+            activation=self.activation,
+            norm_eps=self.norm_eps,
+            qk_norm=qk_norm,
+            rope_theta=self.rope_theta,
+            tied=self.tied,
+            init_std=self.init_std,
+            zero_outputs=self.zero_outputs,
+        )
 
 
 def family_of(fields: Mapping[str, Any]) -> type[Family]:

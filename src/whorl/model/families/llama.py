@@ -6,48 +6,25 @@ The layout of LlamaForCausalLM, https://arxiv.org/abs/2302.13971. Does not scale
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from whorl.model.config import Activation, ModelConfig
-from whorl.model.dials import head_dim_for, heads_for
-from whorl.model.families import Family
+from whorl.model.config import ModelConfig
+from whorl.model.families import RotaryDecoder
 from whorl.model.hub import DECODER_KEYS, decoder_axes, decoder_fields
 
 __all__ = ["Llama"]
 
 
-class Llama(Family):
+class Llama(RotaryDecoder):
     """Llama 2 and 3 without rope scaling."""
 
     model_type: ClassVar[str] = "llama"
     architecture: ClassVar[str] = "LlamaForCausalLM"
     keys: ClassVar[Mapping[str, str]] = DECODER_KEYS
 
-    head_dim: int | None = None  # default: width / heads, or 64 (128 from width 1024 on)
-    kv_heads: int | None = None  # default: heads; sharing keys pays when the cache outgrows the weights
-    activation: Activation = "silu"
     norm_eps: float = 1e-5
-    rope_theta: float = 10_000.0  # right for contexts of a few thousand; longer ones want more
 
     def configure(self, vocab_size: int, max_positions: int) -> ModelConfig:
-        """Dials to axes."""
-        width, mlp_width = self.shape()
-        head_dim = self.head_dim or (width // self.heads if self.heads else head_dim_for(width))
-        heads = self.heads or heads_for(width, head_dim)
-        return ModelConfig(
-            vocab_size=vocab_size,
-            width=width,
-            depth=self.depth,
-            heads=heads,
-            kv_heads=self.kv_heads or heads,
-            head_dim=head_dim,
-            mlp_width=mlp_width,
-            max_positions=max_positions,
-            activation=self.activation,
-            norm_eps=self.norm_eps,
-            rope_theta=self.rope_theta,
-            tied=self.tied,
-            init_std=self.init_std,
-            zero_outputs=self.zero_outputs,
-        )
+        """See Family.configure."""
+        return self.axes(vocab_size, max_positions, qk_norm=False)
 
     @classmethod
     def misfit(cls, config: ModelConfig) -> str | None:
