@@ -183,3 +183,12 @@ def test_every_reference_is_found_with_its_dotted_place() -> None:
         ("0.also.1", "c.exam"),
         ("0.named.x", "d"),
     ]
+
+
+def test_a_path_reference_is_written_with_its_kind_and_reads_back_where_several_kinds_are_taken() -> None:
+    kinds = ("tokens", "dialogues")
+    chats = Ref.parse({"use": "dialogues", "path": "chats.jsonl"}, kinds)
+    assert chats.written == {"use": "dialogues", "path": "./chats.jsonl"}
+    again = Ref.parse(chats.written, kinds)
+    assert (again.target, again.kinds) == ("./chats.jsonl", ("dialogues",))
+    assert Ref.parse("ids.held_out", kinds).written == "ids.held_out"
