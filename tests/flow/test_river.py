@@ -286,3 +286,11 @@ def test_a_run_that_died_between_two_publications_publishes_both_again(project):
     assert "walk" in run(project).made
     assert payload(project, "walk") == wanted
     assert verify(workspace) == []
+
+
+def test_a_longer_stage_is_estimated_longer_even_while_its_parent_is_not_made(project):
+    run(project, "stages.walk.pause_s=0.01")
+    workspace = Workspace(project)
+    plans = [make_plan(load(project, "stages.lines.factor=2", f"stages.walk.steps={n}"), workspace) for n in (12, 36)]
+    assert plans[0].stages[1].waits_for == ("lines",)
+    assert plans[1].stages[1].cost.seconds == pytest.approx(3 * plans[0].stages[1].cost.seconds)

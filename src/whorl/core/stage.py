@@ -123,7 +123,10 @@ class Stage(Member, is_door=True):
         return {}
 
     def work(self, inputs: Mapping[str, Artifact]) -> float | None:
-        """Units of work (tokens, documents), so that an earlier run's time can be scaled; None: not known."""
+        """Units of work (tokens, documents), so that an earlier run's time can be scaled; None: not known.
+
+        `inputs` lacks what is not made yet.
+        """
         del inputs
         return None
 

@@ -41,13 +41,16 @@ def costs_by_stage(workspace: Workspace) -> dict[str, Mapping[str, Any]]:
 
 
 def estimate(resolved: Resolved, past: Mapping[str, Mapping[str, Any]]) -> Cost | None:
-    """Cost of running a stage, scaled by its work where both runs know it; None: not measured."""
+    """Cost of running a stage; None: not measured. Time is scaled by the stage's work where both runs know it.
+
+    Memory and disk are not: a checkpoint trained twice as long is as large.
+    """
     event = past.get(resolved.name)
     if event is None or event.get("use") != resolved.stage.use:
         return None
-    work = None if resolved.missing else resolved.stage.work(resolved.inputs)
+    work = resolved.stage.work(resolved.inputs)
     scale = work / event["work"] if work and event.get("work") else 1.0
-    return Cost(event["seconds"] * scale, int(event["memory_bytes"]), int(event["disk_bytes"] * scale), event["run"])
+    return Cost(event["seconds"] * scale, int(event["memory_bytes"]), int(event["disk_bytes"]), event["run"])
 
 
 def grades(workspace: Workspace, run: str) -> list[Grade]:

@@ -79,7 +79,8 @@ class Refine(Stage):
 
     def work(self, inputs: Mapping[str, Artifact]) -> float | None:
         """Bytes of text."""
-        num_bytes = inputs[self.from_.target].counts.get("bytes")
+        documents = inputs.get(self.from_.target)
+        num_bytes = documents.counts.get("bytes") if documents else None
         return float(num_bytes) if num_bytes is not None else None
 
     def _cleaned(self, job: Job, origin: Artifact) -> list[Path]:

@@ -38,7 +38,8 @@ class Learn(Stage):
 
     def work(self, inputs: Mapping[str, Artifact]) -> float | None:
         """Bytes of the documents."""
-        return float(inputs[self.from_.target].size_bytes)
+        documents = inputs.get(self.from_.target)
+        return float(documents.size_bytes) if documents else None
 
     def run(self, job: Job) -> Mapping[str, Any]:
         """Write the tokenizer's files into the artifact."""
