@@ -38,8 +38,6 @@ def shop(shell, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("template", ["text", "demo"])
 def test_a_new_project_holds_a_recipe_with_its_schema_and_ignores_what_runs_make(shell, template, tmp_path):
-    if not (recipes_folder() / f"{template}.yaml").is_file():
-        pytest.skip(f"no {template} recipe here")
     said = shell("init", "fresh", "--template", template)
     assert said.code == 0, said.err
     fresh = shell.root / "fresh"

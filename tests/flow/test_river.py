@@ -294,3 +294,16 @@ def test_a_longer_stage_is_estimated_longer_even_while_its_parent_is_not_made(pr
     plans = [make_plan(load(project, "stages.lines.factor=2", f"stages.walk.steps={n}"), workspace) for n in (12, 36)]
     assert plans[0].stages[1].waits_for == ("lines",)
     assert plans[1].stages[1].cost.seconds == pytest.approx(3 * plans[0].stages[1].cost.seconds)
+
+
+def test_a_length_in_time_is_measured_once_and_kept_until_the_recipe_says_something_else(project):
+    (project / "chats.jsonl").write_text('{"messages": []}\n{"messages": []}\n')
+    (project / "recipe.yaml").write_text(
+        "name: timed\nstages:\n  timed: {use: 'toy_river:Timed', talk: {use: dialogues, path: chats.jsonl}}\n"
+    )
+    first, again = (run(project, launcher=launcher).artifacts["timed"] for launcher in ("process", "inline"))
+    assert first.counts["length"] == "2 steps"
+    assert again.fingerprint == first.fingerprint
+    assert (project / "measured").read_text() == "3h\n"
+    assert run(project, "stages.timed.length=4h").artifacts["timed"].fingerprint == first.fingerprint  # came out equal
+    assert (project / "measured").read_text() == "3h\n4h\n"

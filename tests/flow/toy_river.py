@@ -80,3 +80,27 @@ class Parity(Stage):
         trail = json.loads((job.open(self.walk).path / "trail.json").read_text())
         (job.folder / "report.json").write_text(json.dumps({"even": trail[-1] % 2 == 0}))
         return {"even": trail[-1] % 2 == 0}
+
+
+class Timed(Stage):
+    """Counts for a written time: how far that is gets measured once, from the data, and pinned."""
+
+    makes: ClassVar[str] = "report"
+    talk: Ref[Literal["dialogues"]]
+    length: str = "3h"
+
+    def settled(self, pins: Mapping[str, str]) -> "Timed":
+        return self.model_copy(update={"length": pins.get("length", self.length)})
+
+    def to_pin(self) -> Mapping[str, str]:
+        return {"length": self.length} if self.length.endswith("h") else {}
+
+    def pin(self, job: Job) -> Mapping[str, str]:
+        lines = (job.open(self.talk).path / "chats.jsonl").read_text().splitlines()
+        with (job.root / "measured").open("a") as log:
+            log.write(f"{self.length}\n")
+        return {"length": f"{len(lines)} steps"}
+
+    def run(self, job: Job) -> Mapping[str, Any]:
+        (job.folder / "report.json").write_text(json.dumps({"length": self.length}))
+        return {"length": self.length}

@@ -126,12 +126,13 @@ def _carry_out(
     for _, ref in refs_in(resolved.stage):
         if ref.is_path:
             adopt(workspace, workspace.root / ref.target, ref.kinds[0])
+    resolved = resolve(recipe, resolved.name, workspace, made)  # now with what was adopted
     if resolved.to_pin:
         pinned: dict[str, str] = {}
         send = [*sinks, lambda event: pinned.update(event.get("pins", {}))]
         launcher.launch(_order(recipe, resolved, workspace, options), _fan_out(send), options.stop)
         workspace.set_pins(resolved.name, resolved.to_pin, pinned)
-    resolved = resolve(recipe, resolved.name, workspace, made)
+        resolved = resolve(recipe, resolved.name, workspace, made)
     if resolved.artifact is None:
         launcher.launch(_order(recipe, resolved, workspace, options), _fan_out(sinks), options.stop)
     return resolve(recipe, resolved.name, workspace, made)
