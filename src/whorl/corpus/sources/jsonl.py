@@ -5,45 +5,22 @@ Does not decompress and does not guess which field holds the text.
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Literal
 
-from pydantic import Field, model_validator
-
-from whorl.core.config import UNHASHED
 from whorl.core.errors import DataError
 from whorl.core.quantity import Bytes
-from whorl.corpus.files import Unit, Unreadable, find_units
-from whorl.corpus.rows import FREE_COLUMNS, DocumentRows, Harvest, Skip, foreign_columns
-from whorl.corpus.sources import Source
+from whorl.corpus.files import Unit, Unreadable
+from whorl.corpus.rows import DocumentRows, Harvest, Skip
+from whorl.corpus.sources import FieldedFiles
 
 __all__ = ["Jsonl"]
 
 
-class Jsonl(Source):
+class Jsonl(FieldedFiles):
     """Files matching a glob pattern, e.g. `dump/*.jsonl`."""
 
-    path: str = Field(json_schema_extra=UNHASHED)  # relative to the project folder
-    text_field: str = "text"
-    id_field: str | None = None  # None: file name and line number
-    columns: Mapping[str, str] = {}  # document column -> field, e.g. {url: link, date: published}
-    meta_fields: tuple[str, ...] = ()  # copied into the document's meta
-    licence: str | None = None
     on_error: Literal["fail", "skip"] = "fail"  # a malformed line stops the run, or is counted and left out
     max_line: Bytes = 64_000_000
-
-    @model_validator(mode="after")
-    def _columns_exist(self) -> Self:
-        if foreign := foreign_columns(list(self.columns)):
-            raise ValueError(f"columns: cannot fill {', '.join(foreign)}; want some of {', '.join(FREE_COLUMNS)}")
-        return self
-
-    def units(self, root: Path) -> list[Unit]:
-        """See Source.units."""
-        found = find_units(root, self.path, self.name)
-        if not found:
-            raise DataError(f"no file matches '{self.path}' below {root}; set path to a glob pattern like 'dump/*.jsonl'")
-        return found
 
     def read(self, unit: Unit) -> Iterator[Harvest]:
         """See Source.read. Blank lines are not rows. Raises DataError naming file and line when on_error is `fail`."""

@@ -4,47 +4,23 @@ Reads only the fields it was told of. A file without one of them is an error; a 
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Self
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, model_validator
 
-from whorl.core.config import UNHASHED
 from whorl.core.errors import DataError
-from whorl.corpus.files import Unit, find_units
-from whorl.corpus.rows import FREE_COLUMNS, DocumentRows, Harvest, Skip, foreign_columns
-from whorl.corpus.sources import Source
+from whorl.corpus.files import Unit
+from whorl.corpus.rows import DocumentRows, Harvest, Skip
+from whorl.corpus.sources import FieldedFiles
 
 __all__ = ["Parquet"]
 
 _BATCH_ROWS = 4096
 
 
-class Parquet(Source):
+class Parquet(FieldedFiles):
     """Files matching a glob pattern, e.g. `dump/*.parquet`."""
-
-    path: str = Field(json_schema_extra=UNHASHED)  # relative to the project folder
-    text_field: str = "text"
-    id_field: str | None = None  # None: file name and row number
-    columns: Mapping[str, str] = {}  # document column -> field, e.g. {url: link, date: published}
-    meta_fields: tuple[str, ...] = ()  # copied into the document's meta
-    licence: str | None = None
-
-    @model_validator(mode="after")
-    def _columns_exist(self) -> Self:
-        if foreign := foreign_columns(list(self.columns)):
-            raise ValueError(f"columns: cannot fill {', '.join(foreign)}; want some of {', '.join(FREE_COLUMNS)}")
-        return self
-
-    def units(self, root: Path) -> list[Unit]:
-        """See Source.units."""
-        found = find_units(root, self.path, self.name)
-        if not found:
-            raise DataError(f"no file matches '{self.path}' below {root}; set path to a glob pattern like 'dump/*.parquet'")
-        return found
 
     def read(self, unit: Unit) -> Iterator[Harvest]:
         """See Source.read. Raises DataError when the file is not Parquet or lacks a named field."""
