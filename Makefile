@@ -26,7 +26,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 $(READY_DEV): $(READY)
-	$(PIP) -e ".[dev]"
+	$(PIP) -e ".[dev,web,fast]"
 	@touch $@
 
 # The peer of the parity tests, in an environment of its own: its pins must not reach ours.

@@ -47,6 +47,7 @@ KINDS = (
     "report",
     "index",
     "journal",
+    "classifier",
 )
 MANIFEST = "manifest.json"
 _NOT_PAYLOAD = (MANIFEST,)
