@@ -5,15 +5,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from whorl.core.artifact import Artifact, file_sha256
 from whorl.core.canonical import plain
 from whorl.core.events import Events
 from whorl.core.pool import InlinePool, Pool
+from whorl.core.records import DOCUMENTS
 from whorl.core.seed import Seed
 from whorl.core.shards import ShardCache
 from whorl.core.stage import Job, Stage
+from whorl.corpus.document_batch import DocumentBatch
+from whorl.corpus.filters import Filter
+from whorl.corpus.verdict import Judged
 
 
 @dataclass
@@ -56,6 +61,19 @@ class Workshop:
     def cached_shards(self) -> set[str]:
         """Keys of every finished map step."""
         return {path.name for path in (self.root / ".whorl" / "cache" / "shards").iterdir()}
+
+
+def document_batch(texts: list[str], **columns: list[str | None]) -> DocumentBatch:
+    """Documents named d0, d1, ... with some columns filled."""
+    drawn: dict[str, list[str | None]] = {name: [None] * len(texts) for name in DOCUMENTS.names}
+    drawn |= {"id": [f"d{i}" for i in range(len(texts))], "source": ["here"] * len(texts), "text": texts} | columns
+    return DocumentBatch(pa.table(drawn, schema=DOCUMENTS))
+
+
+@pytest.fixture
+def verdict_on() -> Callable[..., Judged]:
+    """What a filter says of some texts: `verdict_on({"use": ...}, texts, url=[...])`."""
+    return lambda config, texts, **columns: Filter.model_validate(config).judge(document_batch(texts, **columns))
 
 
 @pytest.fixture

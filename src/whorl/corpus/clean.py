@@ -1,10 +1,10 @@
-"""corpus/clean: one shard through edits and filters, with its ledger rows and the signatures that deduplication needs.
+"""corpus/clean: one shard through edits, with the figures filters look at and the signatures deduplication compares.
 
-The map step of corpus.refine: pure, cached by the shard's content. Looks at one shard only; what depends on other shards
-(copies, parts) is decided in corpus/fates.
+The map step of corpus.refine: pure, and cached by the shard's content and whatever changes text, figures or signatures.
+Thresholds do not: documents are measured here and judged later, so another threshold finds everything in the cache.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +13,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from whorl.core.records import DOCUMENTS
 from whorl.core.shards import ShardCache, read_table, write_table
 from whorl.corpus.dedup import Dedup
+from whorl.corpus.document_batch import DocumentBatch
 from whorl.corpus.edits import Edit
 from whorl.corpus.filters import Filter
-from whorl.corpus.ledger import LEDGER, START_CHARS
-from whorl.corpus.verdict import Verdict
-from whorl.text.batch import TextBatch
+from whorl.text.words import COUNTS
 
-__all__ = ["CleanTask", "clean_shard", "signature_matrix", "warm_up"]
+__all__ = ["FIXED_COLUMNS", "STATISTICS", "CleanTask", "Cleaned", "clean_shard", "signature_matrix", "warm_up"]
 
 _BATCH_BYTES = 8_000_000  # of text; bounds the memory of words and statistics
-DOCUMENTS_FILE, LEDGER_FILE, SIGNATURES_FILE = "documents.parquet", "ledger.parquet", "signatures.parquet"
+_DOCUMENTS_FILE, _FIGURES_FILE, _SIGNATURES_FILE = "documents.parquet", "figures.parquet", "signatures.parquet"
+STATISTICS = ("num_bytes", *COUNTS)  # figures every ledger has, whatever the filters
+FIXED_COLUMNS = ("id", "source", "group_key", "edit_spans")  # of the figures; all others are figures
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,47 @@ class CleanTask:
     filters: tuple[Filter, ...]
     dedup: tuple[Dedup, ...]
     group_by: str
+    folders: Mapping[str, Path]  # finished artifacts the filters refer to
+    root: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
-def clean_shard(task: CleanTask) -> Path:
-    """The folder with the shard's kept documents, full ledger and signatures of the kept ones."""
-    return task.shards.make(task.key, lambda folder: _write_clean(task, folder))
+@dataclass(frozen=True)
+class Cleaned:
+    """A finished map step: tables of one row per document of the shard, in its order."""
+
+    folder: Path
+    origin: Path  # the shard as it came: what edits did not touch is not written twice
+
+    @property
+    def documents(self) -> Path:
+        """Documents with their text after edits."""
+        own = self.folder / _DOCUMENTS_FILE
+        return own if own.is_file() else self.origin
+
+    @property
+    def figures(self) -> Path:
+        """FIXED_COLUMNS and one column per figure."""
+        return self.folder / _FIGURES_FILE
+
+    @property
+    def signatures(self) -> Path:
+        """One column per deduplication, by number."""
+        return self.folder / _SIGNATURES_FILE
+
+
+def clean_shard(task: CleanTask) -> Cleaned:
+    """Edit, measure and sign the documents of one shard."""
+    return Cleaned(task.shards.make(task.key, lambda folder: _write_clean(task, folder)), task.path)
 
 
 def warm_up(task: CleanTask) -> None:
     """Compile every kernel the task needs, so that worker processes find them compiled."""
-    batch = TextBatch(pa.array(["two words"], pa.large_string()))
-    for rule in task.filters:
-        rule.judge(batch)
-    for dedup in task.dedup:
-        dedup.sign(batch)
+    columns = {name: ["two words"] if name == "text" else [None] for name in DOCUMENTS.names}
+    nullable = pa.schema([pa.field(field.name, field.type) for field in DOCUMENTS])
+    _measure(task, pa.table(columns, schema=nullable), [])
 
 
 def signature_matrix(column: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
@@ -64,9 +93,12 @@ def signature_matrix(column: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
 
 
 def _write_clean(task: CleanTask, folder: Path) -> None:
-    batches = [_clean_batch(task, table) for table in _batches(read_table(task.path))]
-    for name, position in ((DOCUMENTS_FILE, 0), (LEDGER_FILE, 1), (SIGNATURES_FILE, 2)):
-        write_table(pa.concat_tables([batch[position] for batch in batches]), folder / name)
+    batches = [_measure(task, table, task.edits) for table in _batches(read_table(task.path))]
+    documents, figures, signatures = (pa.concat_tables(tables) for tables in zip(*batches, strict=True))
+    if task.edits:
+        write_table(documents, folder / _DOCUMENTS_FILE)
+    write_table(figures, folder / _FIGURES_FILE)
+    write_table(signatures, folder / _SIGNATURES_FILE)
 
 
 def _batches(table: pa.Table) -> Iterator[pa.Table]:
@@ -80,71 +112,28 @@ def _batches(table: pa.Table) -> Iterator[pa.Table]:
         begin = end
 
 
-def _clean_batch(task: CleanTask, table: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
+def _measure(task: CleanTask, table: pa.Table, edits: Sequence[Edit]) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Documents after edits, their figures and their signatures."""
     texts = table["text"].combine_chunks()
     num_spans = np.zeros(len(table), dtype=np.int64)
-    for edit in task.edits:
+    for edit in edits:
         texts, changed = edit.apply(texts)
         num_spans += changed
-    batch = TextBatch(texts)
-    names, verdicts = _named_verdicts(task.filters, batch)
-    ledger = _ledger(table, batch, num_spans, _group_keys(table, task.group_by), _first_drops(names, verdicts, batch))
-    is_kept = ledger["kept"].to_numpy()
     documents = table.set_column(table.schema.get_field_index("text"), table.schema.field("text"), texts)
-    signed = {str(i): _fixed(dedup.sign(batch)[is_kept]) for i, dedup in enumerate(task.dedup)}
-    return documents.filter(ledger["kept"]), ledger, pa.table(signed)
-
-
-def _named_verdicts(filters: Sequence[Filter], batch: TextBatch) -> tuple[list[str], list[Verdict]]:
-    return [rule.use for rule in filters], [rule.judge(batch) for rule in filters]
-
-
-class _Drops:
-    """Step, reason and detail of each document of a batch; None where it is kept."""
-
-    def __init__(self, num_docs: int) -> None:
-        self.step: list[str | None] = [None] * num_docs
-        self.reason: list[str | None] = [None] * num_docs
-        self.detail: list[str | None] = [None] * num_docs
-
-    def note(self, row: int, step: str, *, reason: str, detail: str) -> None:
-        if self.step[row] is None:
-            self.step[row], self.reason[row], self.detail[row] = step, reason, detail
-
-
-def _first_drops(names: Sequence[str], verdicts: Sequence[Verdict], batch: TextBatch) -> _Drops:
-    drops = _Drops(len(batch))
-    for row in np.flatnonzero(batch.num_bytes == 0).tolist():
-        drops.note(row, "edits", reason="empty", detail="nothing is left after the edits")
-    for name, verdict in zip(names, verdicts, strict=True):
-        for row in np.flatnonzero(~verdict.is_kept).tolist():
-            drops.note(row, name, reason=verdict.reason(row), detail=verdict.detail(row))
-    return drops
-
-
-def _ledger(
-    table: pa.Table, batch: TextBatch, num_spans: npt.NDArray[np.int64], group_keys: pa.ChunkedArray, drops: _Drops
-) -> pa.Table:
-    is_kept = pa.array([step is None for step in drops.step], pa.bool_())
-    starts = pc.if_else(is_kept, pa.scalar(None, pa.large_string()), pc.utf8_slice_codeunits(batch.texts, 0, START_CHARS))
-    columns = {
-        "id": table["id"],
-        "source": table["source"],
-        "kept": is_kept,
-        "step": pa.array(drops.step, pa.string()),
-        "reason": pa.array(drops.reason, pa.string()),
-        "detail": pa.array(drops.detail, pa.string()),
-        "group_key": group_keys,
-        "part": pa.nulls(len(table), pa.string()),
-        "edit_spans": num_spans,
-        "text_start": starts,
-        **batch.statistics,
-    }
-    return pa.table(columns, schema=LEDGER)
+    batch = DocumentBatch(documents, task.folders, task.root)
+    fixed = {"id": table["id"], "source": table["source"], "group_key": _group_keys(table, task.group_by)}
+    figures = {name: batch.texts.statistics[name] for name in STATISTICS}
+    for rule in task.filters:
+        figures |= rule.figures(batch)
+    signed = {str(number): _fixed(dedup.sign(batch.texts)) for number, dedup in enumerate(task.dedup)}
+    return documents, pa.table({**fixed, "edit_spans": num_spans, **figures}), pa.table(signed)
 
 
 def _group_keys(table: pa.Table, group_by: str) -> pa.ChunkedArray:
     """What documents are kept together by; one without a value stands alone under its id."""
+    if group_by == "page":
+        page = pc.replace_substring_regex(table["url"], r"^[A-Za-z][A-Za-z0-9+.-]*://|[?#].*$", "")
+        return pc.coalesce(page, table["source"], table["id"])
     return pc.coalesce(table[group_by], table["id"])
 
 

@@ -6,7 +6,6 @@ depends on the set of documents, not on the order or number of shards.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from whorl.core.shards import read_table
-from whorl.corpus.clean import LEDGER_FILE, SIGNATURES_FILE, signature_matrix
+from whorl.corpus.clean import Cleaned, signature_matrix
 from whorl.corpus.dedup import Dedup
+from whorl.corpus.filters import Filter
 from whorl.corpus.groups import KnownParts, components, draw_parts, representatives
+from whorl.corpus.judge import judge
 from whorl.text.columns import text_keys
 
 __all__ = ["Candidates", "Fates", "decide", "read_candidates"]
@@ -48,14 +49,20 @@ class Fates:
         return Fates(*(column[begin:end] for column in (self.dropped_by, self.kept_instead, self.parts, self.groups)))
 
 
-def read_candidates(folders: Sequence[Path], num_dedup: int) -> Candidates:
-    """Candidates of every cleaned shard."""
-    ledgers = [read_table(folder / LEDGER_FILE, ["id", "kept", "num_bytes", "group_key"]) for folder in folders]
-    kept = [ledger.filter(ledger["kept"]) for ledger in ledgers]
-    table = pa.concat_tables(kept)
-    signed = [read_table(folder / SIGNATURES_FILE) for folder in folders]
-    signatures = tuple(np.concatenate([signature_matrix(t[str(i)]) for t in signed]) for i in range(num_dedup))
-    first = np.cumsum([0, *(len(t) for t in kept)])
+def read_candidates(cleaned: Sequence[Cleaned], filters: Sequence[Filter], num_dedup: int) -> Candidates:
+    """Those documents of every cleaned shard that pass the filters."""
+    columns: list[pa.Table] = []
+    signed: list[list[npt.NDArray[np.uint32]]] = [[] for _ in range(num_dedup)]
+    for shard in cleaned:
+        figures = read_table(shard.figures)
+        is_kept = judge(filters, figures).is_kept
+        columns.append(figures.select(["id", "num_bytes", "group_key"]).filter(pa.array(is_kept)))
+        table = read_table(shard.signatures)
+        for number, found in enumerate(signed):
+            found.append(signature_matrix(table[str(number)])[is_kept])
+    table = pa.concat_tables(columns)
+    signatures = tuple(np.concatenate(found) for found in signed)
+    first = np.cumsum([0, *(len(own) for own in columns)])
     return Candidates(table["id"], table["num_bytes"].to_numpy(), text_keys(table["group_key"]), signatures, first)
 
 

@@ -1,4 +1,4 @@
-"""corpus/finish: write a cleaned shard as it leaves the room: kept documents with their part, and the completed ledger."""
+"""corpus/finish: write a cleaned shard as it leaves the room: kept documents with their part, and the ledger of all."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +11,29 @@ import pyarrow.compute as pc
 
 from whorl.core.config import PARTS
 from whorl.core.shards import read_table, shard_path, write_table
-from whorl.corpus.clean import DOCUMENTS_FILE, LEDGER_FILE
+from whorl.corpus.clean import FIXED_COLUMNS, Cleaned
 from whorl.corpus.fates import KEPT, Fates
-from whorl.corpus.ledger import START_CHARS
+from whorl.corpus.filters import Filter
+from whorl.corpus.judge import judge
+from whorl.corpus.ledger import LEDGER, START_CHARS
+from whorl.corpus.verdict import Judged
 
 __all__ = ["FinishTask", "Finished", "finish_shard"]
+
+_DETECTED = "language.code"  # the figure that fills in a language nobody claimed
 
 
 @dataclass(frozen=True)
 class FinishTask:
-    """One cleaned shard and the fates of its documents."""
+    """One cleaned shard and the fates of those of its documents that passed the filters."""
 
-    clean: Path
+    cleaned: Cleaned
     folder: Path
     number: int
+    filters: tuple[Filter, ...]
     fates: Fates
     dedup: tuple[str, ...]  # public names, by number
-    kept_ids: pa.Array  # for each document of the shard, the id of the one that stands for it
+    kept_ids: pa.Array  # for each document that passed, the id of the one that stands for it
 
 
 class Finished(NamedTuple):
@@ -42,43 +48,53 @@ class Finished(NamedTuple):
 
 def finish_shard(task: FinishTask) -> Finished:
     """Write `documents-N.parquet` and `ledger-N.parquet`."""
-    documents = read_table(task.clean / DOCUMENTS_FILE)
-    parts = pa.array(np.array(PARTS, dtype=object)[task.fates.parts], pa.string())
-    is_kept = pa.array(task.fates.dropped_by == KEPT)
-    ledger = _completed(task, read_table(task.clean / LEDGER_FILE), documents["text"], parts)
-    column = documents.schema.get_field_index("part")
-    documents = documents.set_column(column, documents.schema.field("part"), parts).filter(is_kept)
+    documents, figures = read_table(task.cleaned.documents), read_table(task.cleaned.figures)
+    passed = judge(task.filters, figures)
+    parts = _spread(passed, np.array(PARTS, dtype=object)[task.fates.parts])
+    ledger = _ledger(task, figures, passed, texts=documents["text"], parts=parts)
+    documents = _with(documents, "part", parts)
+    if _DETECTED in figures.column_names:
+        documents = _with(documents, "language", pc.coalesce(documents["language"], figures[_DETECTED]))
+    documents = documents.filter(ledger["kept"])
     write_table(documents, shard_path(task.folder, "documents", task.number))
     write_table(ledger, shard_path(task.folder, "ledger", task.number))
     return _figures(documents, ledger)
 
 
-def _completed(task: FinishTask, ledger: pa.Table, texts: pa.ChunkedArray, parts: pa.Array) -> pa.Table:
-    """The ledger with parts of all that passed the filters, and the drops of copies."""
-    passed = ledger["kept"].combine_chunks()
-    is_copy = task.fates.dropped_by != KEPT
-    copy_rows = _spread(passed, is_copy)
-    steps = pa.array([task.dedup[number] for number in task.fates.dropped_by[is_copy]], pa.string())
-    starts = pc.utf8_slice_codeunits(texts.filter(pa.array(is_copy)).combine_chunks(), 0, START_CHARS)
-    filled = {
-        "part": (passed, parts),
-        "kept": (copy_rows, pa.array([False] * len(steps), pa.bool_())),
-        "step": (copy_rows, steps),
-        "reason": (copy_rows, pa.array(["duplicate"] * len(steps), pa.string())),
-        "detail": (copy_rows, task.kept_ids.filter(pa.array(is_copy))),
-        "text_start": (copy_rows, starts),
+def _ledger(task: FinishTask, figures: pa.Table, passed: Judged, *, texts: pa.ChunkedArray, parts: pa.Array) -> pa.Table:
+    """One row per document that came in: what the filters said, then which of those that passed are copies."""
+    is_copy = np.zeros(len(figures), dtype=np.bool_)
+    is_copy[passed.is_kept] = task.fates.dropped_by != KEPT
+    copies = pa.array(is_copy)
+    own = task.fates.dropped_by != KEPT
+    steps = pa.array([task.dedup[number] for number in task.fates.dropped_by[own]], pa.string())
+    duplicate = pa.array(["duplicate"] * len(steps), pa.string())
+    starts = pc.utf8_slice_codeunits(texts.combine_chunks(), 0, START_CHARS)
+    is_kept = pa.array(passed.is_kept & ~is_copy)
+    columns = {
+        "kept": is_kept,
+        "step": pc.replace_with_mask(passed.step, copies, steps),
+        "reason": pc.replace_with_mask(passed.reason, copies, duplicate),
+        "detail": pc.replace_with_mask(passed.detail, copies, task.kept_ids.filter(pa.array(own))),
+        "broken": passed.broken,
+        "part": parts,
+        "text_start": pc.if_else(is_kept, pa.scalar(None, pa.large_string()), starts),
+        **{name: figures[name] for name in FIXED_COLUMNS},
     }
-    for name, (rows, values) in filled.items():
-        column = pc.replace_with_mask(ledger[name].combine_chunks(), rows, values)
-        ledger = ledger.set_column(ledger.schema.get_field_index(name), ledger.schema.field(name), column)
-    return ledger
+    measured = {name: figures[name] for name in figures.column_names if name not in FIXED_COLUMNS}
+    fields = [*LEDGER, *(figures.schema.field(name) for name in measured)]
+    return pa.table({**columns, **measured}, schema=pa.schema(fields))
 
 
-def _spread(passed: pa.Array, values: npt.NDArray[np.bool_]) -> pa.Array:
-    """Values of the documents that passed, as a column over all rows of the ledger (False elsewhere)."""
-    mask = passed.to_numpy(zero_copy_only=False).copy()
-    mask[mask] = values
-    return pa.array(mask)
+def _spread(passed: Judged, values: npt.NDArray[np.object_]) -> pa.Array:
+    """Values of the documents that passed, as a column over all rows (null elsewhere)."""
+    column = np.full(len(passed.is_kept), None, dtype=object)
+    column[passed.is_kept] = values
+    return pa.array(column, pa.string())
+
+
+def _with(documents: pa.Table, name: str, column: pa.Array | pa.ChunkedArray) -> pa.Table:
+    return documents.set_column(documents.schema.get_field_index(name), documents.schema.field(name), column)
 
 
 def _figures(documents: pa.Table, ledger: pa.Table) -> Finished:

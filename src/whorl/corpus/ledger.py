@@ -1,7 +1,8 @@
 """corpus/ledger: one row for every document that came in: kept or dropped, at which step, why, and its statistics.
 
-Written beside the documents, read by `why`, `stats` and `peek`. A row of a dropped document keeps the beginning of its text,
-so that drops can be read without the corpus they came from.
+Written beside the documents, read by `why`, `stats`, `peek`, `diff` and `whatif`. After the columns below come the figures that
+the filters measured, one column each. A row of a dropped document keeps the beginning of its text, so that drops can be read
+without the corpus they came from.
 """
 
 from collections.abc import Mapping
@@ -16,12 +17,11 @@ from whorl.core.config import PARTS
 from whorl.core.errors import DataError, UsageError
 from whorl.core.seed import Seed
 from whorl.core.shards import iter_tables, shard_paths
-from whorl.text.words import COUNTS
 
-__all__ = ["LEDGER", "START_CHARS", "STATISTICS", "peek", "stats", "why"]
+__all__ = ["LEDGER", "START_CHARS", "peek", "stats", "why"]
 
-STATISTICS = ("num_bytes", *COUNTS)
 START_CHARS = 240
+# Columns every ledger begins with; figures, after edits, follow.
 LEDGER = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -30,11 +30,11 @@ LEDGER = pa.schema(
         pa.field("step", pa.string()),  # null when kept: what dropped it, e.g. gopher_quality
         pa.field("reason", pa.string()),
         pa.field("detail", pa.string()),  # the deciding figure, or the id of the document kept instead
+        pa.field("broken", pa.list_(pa.string())),  # every rule the document broke, `step.reason`
         pa.field("group_key", pa.string()),
         pa.field("part", pa.string()),  # also of duplicates: the part of their group
         pa.field("edit_spans", pa.int64()),
         pa.field("text_start", pa.large_string()),  # of dropped documents
-        *(pa.field(name, pa.int64()) for name in STATISTICS),  # after edits
     ]
 )
 
@@ -58,7 +58,7 @@ def why(folder: Path, doc_id: str) -> list[Row]:
 
 def stats(folder: Path) -> Row:
     """Documents in and kept, drops by step and reason, documents and bytes by part, and quantiles of every statistic."""
-    table = pa.concat_tables(_ledgers(folder))
+    table = pa.concat_tables(_ledgers(folder), promote_options="default")
     kept = table.filter(table["kept"])
     dropped = table.filter(pc.invert(table["kept"])).group_by(["step", "reason"]).aggregate([([], "count_all")])
     drops = {f"{row['step']}.{row['reason']}": row["count_all"] for row in dropped.to_pylist()}
@@ -67,7 +67,7 @@ def stats(folder: Path) -> Row:
         "documents": len(kept),
         "dropped": dict(sorted(drops.items(), key=lambda item: (-item[1], item[0]))),
         "parts": {part: _size(kept.filter(pc.equal(kept["part"], part))) for part in PARTS},
-        "statistics": {name: _quantiles(kept[name]) for name in STATISTICS},
+        "statistics": {name: _quantiles(kept[name]) for name in _figures(kept)},
     }
 
 
@@ -115,6 +115,11 @@ def _collected(folder: Path, doc_id: str) -> list[Row]:
         if found:
             return [{**found[0], "kept": True}]
     return []
+
+
+def _figures(table: pa.Table) -> list[str]:
+    """Names of the numeric figures a ledger holds beside its own columns."""
+    return [field.name for field in table.schema if field.name not in LEDGER.names and pa.types.is_primitive(field.type)]
 
 
 def _size(rows: pa.Table) -> Mapping[str, int]:

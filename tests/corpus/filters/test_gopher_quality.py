@@ -1,18 +1,20 @@
-import pyarrow as pa
 import pytest
 
 from whorl.corpus.filters import Filter
-from whorl.text.batch import TextBatch
 
 PROSE = "The keeper of the light had to walk a long way with a lamp and that was hard. " * 5
 
 
-def judged(text, **options):
-    verdict = Filter.model_validate({"use": "gopher_quality", **options}).judge(TextBatch(pa.array([text])))
-    return (verdict.reason(0), verdict.detail(0)) if verdict.codes[0] else ("", "")
+@pytest.fixture
+def judged(verdict_on):
+    def reason_and_detail(text, **options):
+        found = verdict_on({"use": "gopher_quality", **options}, [text])
+        return found.reason[0].as_py() or "", found.detail[0].as_py() or ""
+
+    return reason_and_detail
 
 
-def test_prose_is_kept_with_the_thresholds_of_the_paper():
+def test_prose_is_kept_with_the_thresholds_of_the_paper(judged):
     assert judged(PROSE) == ("", "")
 
 
@@ -34,27 +36,27 @@ def test_prose_is_kept_with_the_thresholds_of_the_paper():
         ("keeper light walked lamp " * 20, "few_stop_words"),
     ],
 )
-def test_text_unlike_prose_is_dropped_for_its_first_fault(text, reason):
+def test_text_unlike_prose_is_dropped_for_its_first_fault(judged, text, reason):
     assert judged(text)[0] == reason
 
 
-def test_bounds_are_inclusive():
+def test_bounds_are_inclusive(judged):
     text = "the of " + "abc " * 48
     assert judged(text, min_words=50, min_mean_word_chars=0)[0] == ""
     assert judged(text, min_words=51, min_mean_word_chars=0) == ("too_few_words", "50, want at least 51")
 
 
-def test_too_many_words_is_a_reason():
+def test_too_many_words_is_a_reason(judged):
     assert judged(PROSE, max_words=60) == ("too_many_words", "90, want at most 60")
 
 
-def test_counting_punctuation_dilutes_alphabetic_words():
+def test_counting_punctuation_dilutes_alphabetic_words(judged):
     text = "the keeper, of: light; had! to? walk- a/ long= way+ with~ lamp. " * 6  # as much punctuation as words
     assert judged(text)[0] == ""
     assert judged(text, count_punctuation=True)[0] == "few_alphabetic_words"
 
 
-def test_own_stop_words_serve_another_language():
+def test_own_stop_words_serve_another_language(judged):
     text = "der Leuchtturm und die lange Nacht " * 10
     assert judged(text)[0] == "few_stop_words"
     assert judged(text, stop_words=("der", "und", "die"))[0] == ""

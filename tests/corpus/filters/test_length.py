@@ -1,22 +1,15 @@
-import pyarrow as pa
 import pytest
 
 from whorl.corpus.filters import Filter
-from whorl.text.batch import TextBatch
 
 
-def judged(texts, **options):
-    verdict = Filter.model_validate({"use": "length", **options}).judge(TextBatch(pa.array(texts)))
-    return ["" if code == 0 else verdict.reason(row) for row, code in enumerate(verdict.codes)]
+def test_both_bounds_are_allowed_lengths_in_characters(verdict_on):
+    found = verdict_on({"use": "length", "min_chars": 3, "max_chars": 5}, ["ab", "abc", "\u00e9" * 5, "abcdef"])
+    assert found.reason.to_pylist() == ["too_short", None, None, "too_long"]
 
 
-def test_both_bounds_are_allowed_lengths_in_characters():
-    texts = ["ab", "abc", "\u00e9\u00e9\u00e9\u00e9\u00e9", "abcdef"]
-    assert judged(texts, min_chars=3, max_chars=5) == ["too_short", "", "", "too_long"]
-
-
-def test_default_drops_only_empty_texts():
-    assert judged(["", "x"]) == ["too_short", ""]
+def test_default_drops_only_empty_texts(verdict_on):
+    assert verdict_on({"use": "length"}, ["", "x"]).reason.to_pylist() == ["too_short", None]
 
 
 def test_crossed_bounds_are_refused():

@@ -1,12 +1,13 @@
 """corpus/filters/length: drop texts that are too short or too long, in characters."""
 
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from whorl.corpus.document_batch import DocumentBatch
 from whorl.corpus.filters import Filter
-from whorl.corpus.verdict import Rule, Verdict, judged_by
-from whorl.text.batch import TextBatch
+from whorl.corpus.verdict import Figure, Rule, numbers
 
 __all__ = ["Length"]
 
@@ -23,8 +24,12 @@ class Length(Filter):
             raise ValueError(f"max_chars={self.max_chars} is below min_chars={self.min_chars}")
         return self
 
-    def judge(self, batch: TextBatch) -> Verdict:
-        """See Filter.judge."""
-        num_chars = batch.statistics["num_chars"]
+    def figures(self, batch: DocumentBatch) -> Mapping[str, Figure]:
+        """See Filter.figures."""
+        return {"num_chars": batch.texts.statistics["num_chars"]}
+
+    def rules(self, figures: Mapping[str, Figure]) -> Sequence[Rule]:
+        """See Filter.rules."""
+        num_chars = numbers(figures, "num_chars")
         too_long = [] if self.max_chars is None else [Rule("too_long", num_chars, at_most=self.max_chars)]
-        return judged_by([Rule("too_short", num_chars, at_least=self.min_chars), *too_long], len(batch))
+        return [Rule("too_short", num_chars, at_least=self.min_chars), *too_long]

@@ -7,7 +7,7 @@ goes out plus what was dropped, by reason. Does not mix or resample.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +15,11 @@ from pydantic import Field, model_validator
 
 from whorl.core.artifact import Artifact
 from whorl.core.canonical import plain
-from whorl.core.config import PARTS, Config, Ref
+from whorl.core.config import PARTS, Config, Ref, refs_in
 from whorl.core.errors import ConfigError, DataError
 from whorl.core.shards import ShardCache, iter_tables, shard_paths
 from whorl.core.stage import Job, Stage
-from whorl.corpus.clean import CleanTask, clean_shard, warm_up
+from whorl.corpus.clean import Cleaned, CleanTask, clean_shard, warm_up
 from whorl.corpus.dedup import Dedup
 from whorl.corpus.edits import Edit
 from whorl.corpus.fates import KEPT, Candidates, Fates, decide, read_candidates
@@ -52,19 +52,39 @@ class Shares(Config):
 class Refine(Stage):
     """Clean documents, each with its part, and a ledger of every document that came in."""
 
+    code_version: ClassVar[int] = 2
+
     from_: Ref[Literal["documents"]] = Field(alias="from")
     edits: tuple[Edit, ...] = ()
     filters: tuple[Filter, ...] = ()
     dedup: tuple[Dedup, ...] = ()
-    group_by: Literal["source", "url", "id"] = "source"  # documents that agree on it share a part
+    # Documents that agree on it share a part; a page is the host and path of the URL, or the source where there is none.
+    group_by: Literal["page", "source", "url", "id"] = "page"
     parts: Shares = Shares()
     keep_parts: Ref[Literal["documents"]] | None = None  # an earlier corpus whose group keys keep their part
+
+    @model_validator(mode="after")
+    def _equal_filters_measure_alike(self) -> Self:
+        measured: dict[str, object] = {}
+        for rule in self.filters:
+            if measured.setdefault(rule.use, rule.measured_by()) != rule.measured_by():
+                fields = ", ".join(rule.measures)
+                raise ValueError(f"filters: '{rule.use}' is listed twice with different {fields}; only thresholds may differ")
+        return self
+
+    def raw_inputs(self, root: Path) -> Mapping[str, str]:
+        """See Stage.raw_inputs: the files filters read."""
+        return {
+            f"filters.{number}.{field}": content
+            for number, rule in enumerate(self.filters)
+            for field, content in rule.raw_inputs(root).items()
+        }
 
     def run(self, job: Job) -> Mapping[str, Any]:
         """See Stage.run. Raises DataError when no document is left."""
         origin = job.open(self.from_)
         folders = self._cleaned(job, origin)
-        candidates = read_candidates(folders, len(self.dedup))
+        candidates = read_candidates(folders, self.filters, len(self.dedup))
         shares = (self.parts.train, self.parts.held_out, self.parts.exam)
         fates = decide(candidates, self.dedup, shares, self._known_parts(job))
         finished = list(mapped(job, finish_shard, self._finish_tasks(job, folders, candidates=candidates, fates=fates)))
@@ -83,7 +103,7 @@ class Refine(Stage):
         num_bytes = documents.counts.get("bytes") if documents else None
         return float(num_bytes) if num_bytes is not None else None
 
-    def _cleaned(self, job: Job, origin: Artifact) -> list[Path]:
+    def _cleaned(self, job: Job, origin: Artifact) -> list[Cleaned]:
         paths = shard_paths(origin.path)
         if not paths:
             raise DataError(f"{origin.path} holds no documents-*.parquet; want a folder of documents")
@@ -93,18 +113,38 @@ class Refine(Stage):
         return list(mapped(job, clean_shard, tasks))
 
     def _clean_task(self, job: Job, path: Path, content: str) -> CleanTask:
-        config = [plain(list(members), hashed_only=True) for members in (self.edits, self.filters, self.dedup)]
-        key = ShardCache.key("corpus.refine", self.code_version, [*config, self.group_by], content)
-        return CleanTask(path, key, job.shards, self.edits, self.filters, self.dedup, self.group_by)
+        refers = {
+            target: job.inputs[target] for rule in self.filters for target in sorted({r.target for _, r in refs_in(rule)})
+        }
+        config = [
+            plain(list(self.edits), hashed_only=True),
+            [rule.measured_by() for rule in self.filters],
+            plain(list(self.dedup), hashed_only=True),
+            self.group_by,
+            self.raw_inputs(job.root),
+            {target: artifact.content for target, artifact in refers.items()},
+        ]
+        return CleanTask(
+            path,
+            ShardCache.key("corpus.clean", self.code_version, config, content),
+            job.shards,
+            self.edits,
+            tuple(rule.measuring() for rule in self.filters),
+            self.dedup,
+            self.group_by,
+            {target: artifact.path for target, artifact in refers.items()},
+            job.root,
+        )
 
-    def _finish_tasks(self, job: Job, folders: Sequence[Path], *, candidates: Candidates, fates: Fates) -> list[FinishTask]:
+    def _finish_tasks(self, job: Job, folders: Sequence[Cleaned], *, candidates: Candidates, fates: Fates) -> list[FinishTask]:
         names = tuple(member.use for member in self.dedup)
         ids = candidates.ids.combine_chunks()
         tasks = []
         for number, folder in enumerate(folders):
             begin, end = int(candidates.first[number]), int(candidates.first[number + 1])
             own = fates.slice(begin, end)
-            tasks.append(FinishTask(folder, job.folder, number, own, names, ids.take(pa.array(own.kept_instead))))
+            kept_ids = ids.take(pa.array(own.kept_instead))
+            tasks.append(FinishTask(folder, job.folder, number, self.filters, own, names, kept_ids))
         return tasks
 
     def _known_parts(self, job: Job) -> KnownParts:
