@@ -37,6 +37,18 @@ def test_processes_are_other_processes() -> None:
     assert set(InlinePool().map(process_number, [1])) == {os.getpid()}
 
 
+def test_workers_stay_for_the_next_map() -> None:
+    pool = ProcessPool(1)
+    assert set(pool.map(process_number, [1])) == set(pool.map(process_number, [1, 2]))
+
+
+def test_a_pool_works_again_after_a_worker_died() -> None:
+    pool = ProcessPool(1)
+    with pytest.raises(ResourceError):
+        list(pool.map(dies, [1]))
+    assert list(pool.map(double, [4])) == [8]
+
+
 def test_a_worker_that_died_is_told_as_such() -> None:
     with pytest.raises(ResourceError, match=r"^a worker process died while mapping dies over 1 shards .* fewer workers"):
         list(ProcessPool(2).map(dies, [1]))

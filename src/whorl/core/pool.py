@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from whorl.core.errors import DataError, ResourceError, WhorlError
@@ -49,21 +49,30 @@ class InlinePool:
 
 @dataclass(frozen=True)
 class ProcessPool:
-    """Local worker processes, started fresh (spawn): no locks or threads are inherited."""
+    """Local worker processes, started fresh (spawn): no locks or threads are inherited.
+
+    A worker starts when there is first work for it, stays for later maps and ends with this process: starting one and
+    loading compiled kernels takes longer than many a shard.
+    """
 
     workers: int
+    _started: list[ProcessPoolExecutor] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
         """See Pool.map."""
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(self.workers, max(1, len(tasks))), mp_context=context) as executor:
-            try:
-                yield from executor.map(_Call(function), tasks)
-            except BrokenProcessPool as error:
-                raise ResourceError(
-                    f"a worker process died while mapping {function.__name__} over {len(tasks)} shards "
-                    f"(killed, or out of memory); try fewer workers than {self.workers}"
-                ) from error
+        try:
+            yield from self._executor().map(_Call(function), tasks)
+        except BrokenProcessPool as error:
+            self._started.clear()
+            raise ResourceError(
+                f"a worker process died while mapping {function.__name__} over {len(tasks)} shards "
+                f"(killed, or out of memory); try fewer workers than {self.workers}"
+            ) from error
+
+    def _executor(self) -> ProcessPoolExecutor:
+        if not self._started:
+            self._started.append(ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn")))
+        return self._started[0]
 
 
 @dataclass(frozen=True)
