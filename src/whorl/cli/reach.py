@@ -28,6 +28,8 @@ __all__ = [
     "Talker",
     "adopted",
     "bring_up_to_date",
+    "corpus_diff",
+    "corpus_whatif",
     "faults",
     "findings",
     "found",
@@ -42,6 +44,7 @@ __all__ = [
     "sweep_away",
     "sweep_plan",
     "tell_outcome",
+    "told",
     "traced",
 ]
 
@@ -136,6 +139,44 @@ def adopted(workspace: "Workspace", path: Path, kind: str, name: str | None) -> 
 def ledger_rows(question: str, folder: Path, **asked: object) -> Any:  # noqa: ANN401 - rows of plain values
     """What the ledger of a documents folder says: `why`, `stats` or `peek`."""
     return cast("Callable[..., Any]", load(f"whorl.corpus.ledger:{question}"))(folder, **asked)
+
+
+def told(workspace: "Workspace", artifact: "Artifact", doc_id: str) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """What every corpus on the way to this one says of a document, first to last: name or stage, and its ledger rows.
+
+    Raises UsageError when none of them knows it.
+    """
+    trail = {step.fingerprint: step for step in _ancestry(traced(workspace, artifact.fingerprint)) if step.kind == "documents"}
+    found, fault = [], None
+    for step in reversed(list(trail.values())):
+        if step.stage == "missing":
+            continue
+        folder = workspace.store.open(step.kind, step.fingerprint).path
+        try:
+            rows = ledger_rows("why", folder, doc_id=doc_id)
+        except UsageError as error:
+            fault = error
+        else:
+            found.append((step.names[0] if step.names else step.stage, rows))
+    if not found and fault is not None:
+        raise fault
+    return found
+
+
+def _ancestry(step: "Step") -> "Iterable[Step]":
+    return cast("Callable[[Step], Iterable[Step]]", load("whorl.flow.trace:walk"))(step)
+
+
+def corpus_diff(before: Path, after: Path) -> Mapping[str, Any]:
+    """What differs between two folders of documents."""
+    return cast("Callable[..., Mapping[str, Any]]", load("whorl.corpus.diff:diff"))(before, other=after)
+
+
+def corpus_whatif(artifact: "Artifact", changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Other thresholds on the ledger of a documents artifact. Raises UsageError."""
+    filters = artifact.manifest["identity"]["config"].get("filters", [])
+    ask = cast("Callable[..., Mapping[str, Any]]", load("whorl.corpus.whatif:whatif"))
+    return ask(artifact.path, filters=filters, changes=changes)
 
 
 class Finding(Protocol):

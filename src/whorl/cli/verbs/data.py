@@ -4,25 +4,27 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
-from rich.table import Table
+import yaml
 from rich.text import Text
 
 from whorl.cli import reach
-from whorl.cli.drawing import Column, number, size, table
+from whorl.cli.corpus_drawing import changes_drawn, document, stats_drawn, verdict, whatif_drawn
 from whorl.cli.options import HERE, Project
 from whorl.cli.terminal import Terminal
+from whorl.core.errors import UsageError
 
-__all__ = ["peek", "stats", "why"]
+__all__ = ["diff", "peek", "stats", "whatif", "why"]
 
 PANEL = "Look inside"
-
-_SHOWN_CHARS = 600
 
 What = Annotated[str | None, typer.Argument(metavar="NAME", help="Which documents; without it, those made last.")]
 DocId = Annotated[str, typer.Argument(metavar="DOC", help="The id of a document, kept or dropped.")]
 Dropped = Annotated[str | None, typer.Option("--dropped", metavar="REASON", help="Dropped ones: a reason, a step, or 'any'.")]
 Count = Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")]
+Before = Annotated[str, typer.Argument(metavar="BEFORE", help="A corpus, e.g. clean@1.")]
+After = Annotated[str, typer.Argument(metavar="AFTER", help="Another one.")]
+CleanedName = Annotated[str, typer.Argument(metavar="NAME", help="Documents made by corpus.refine.")]
+Changes = Annotated[list[str], typer.Argument(metavar="FILTER.THRESHOLD=VALUE", help="Thresholds to change.")]
 DrawSeed = Annotated[int, typer.Option("--seed", metavar="SEED", help="Another seed shows others.")]
 
 
@@ -37,20 +39,21 @@ def peek(
     """
     artifact = reach.found(reach.opened_workspace(project), "documents", what)
     rows = reach.ledger_rows("peek", artifact.path, dropped=dropped, n=n, seed=seed)
-    terminal.answer(
-        {"fingerprint": artifact.fingerprint, "documents": rows}, *(item for row in rows for item in _document(row))
-    )
+    terminal.answer({"fingerprint": artifact.fingerprint, "documents": rows}, *(item for row in rows for item in document(row)))
 
 
 def why(terminal: Terminal, doc_id: DocId, what: What = None, *, project: Project = HERE) -> None:
-    """Say what happened to one document: kept or dropped, by which step, for which reason, and its statistics.
+    """Say what happened to one document, from where it was read to here: kept or dropped, by which step, for which reason.
 
     Examples:
       whorl data why python_docs:json
     """
-    artifact = reach.found(reach.opened_workspace(project), "documents", what)
-    rows = reach.ledger_rows("why", artifact.path, doc_id=doc_id)
-    terminal.answer({"fingerprint": artifact.fingerprint, "rows": rows}, *(item for row in rows for item in _verdict(row)))
+    workspace = reach.opened_workspace(project)
+    artifact = reach.found(workspace, "documents", what)
+    story = reach.told(workspace, artifact, doc_id)
+    drawn = [item for name, rows in story for item in (Text(name, style="dim"), *(i for row in rows for i in verdict(row)))]
+    rows = [{"corpus": name, **row} for name, rows in story for row in rows]
+    terminal.answer({"fingerprint": artifact.fingerprint, "rows": rows}, *drawn)
 
 
 def stats(terminal: Terminal, what: What = None, *, project: Project = HERE) -> None:
@@ -62,47 +65,34 @@ def stats(terminal: Terminal, what: What = None, *, project: Project = HERE) -> 
     """
     artifact = reach.found(reach.opened_workspace(project), "documents", what)
     found: Mapping[str, Any] = reach.ledger_rows("stats", artifact.path)
-    terminal.answer({"fingerprint": artifact.fingerprint, **found}, *_stats_drawn(found))
+    terminal.answer({"fingerprint": artifact.fingerprint, **found}, *stats_drawn(found))
 
 
-def _document(row: Mapping[str, Any]) -> list[RenderableType]:
-    text = str(row.get("text") or row.get("text_start") or "")
-    head = Text.assemble((str(row["id"]), "bold"), f"  {row['source']}", f"  {_reason(row)}" if "reason" in row else "")
-    more = f" ... ({len(text):,} characters)" if len(text) > _SHOWN_CHARS else ""
-    return [head, f"{text[:_SHOWN_CHARS]}{more}", ""]
+def diff(terminal: Terminal, before: Before, after: After, *, project: Project = HERE) -> None:
+    """Compare two corpora: which documents came, went, are dropped now or kept again, and whose text or part changed.
+
+    Examples:
+      whorl data diff clean@1 clean
+    """
+    workspace = reach.opened_workspace(project)
+    folders = [reach.found(workspace, "documents", name).path for name in (before, after)]
+    found = reach.corpus_diff(*folders)
+    terminal.answer(found, *changes_drawn(found))
 
 
-def _verdict(row: Mapping[str, Any]) -> list[RenderableType]:
-    said = ("kept", "green") if row["kept"] else (f"dropped by {_reason(row)}", "red")
-    rest = {name: value for name, value in row.items() if name not in ("id", "kept", "step", "reason", "detail", "text_start")}
-    grid = Table.grid(padding=(0, 2, 0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in rest.items():
-        grid.add_row(name, number(value))
-    start = [Text(f"  {row['text_start']}", style="dim")] if row.get("text_start") else []
-    return [Text.assemble((str(row["id"]), "bold"), "  ", said), grid, *start]
+def whatif(terminal: Terminal, what: CleanedName, changes: Changes, *, project: Project = HERE) -> None:
+    """Apply other thresholds to what was measured: who would be dropped, who would come back. Reads no text, changes nothing.
+
+    Examples:
+      whorl data whatif clean gopher_quality.min_words=30
+    """
+    artifact = reach.found(reach.opened_workspace(project), "documents", what)
+    found = reach.corpus_whatif(artifact, dict(_change(text) for text in changes))
+    terminal.answer({"fingerprint": artifact.fingerprint, **found}, *whatif_drawn(found))
 
 
-def _reason(row: Mapping[str, Any]) -> str:
-    detail = f" ({row['detail']})" if row.get("detail") else ""
-    return f"{row.get('step', '')}: {row.get('reason', '')}{detail}"
-
-
-def _stats_drawn(found: Mapping[str, Any]) -> list[RenderableType]:
-    dropped = found["documents_in"] - found["documents"]
-    parts = table("part", Column("documents", "right"), Column("size", "right"))
-    for part, row in found["parts"].items():
-        parts.add_row(part, number(row["documents"]), size(row["bytes"]))
-    reasons = table(Column("dropped because", is_flexible=True), Column("documents", "right"))
-    for reason, count in found["dropped"].items():
-        reasons.add_row(reason, number(count))
-    quantiles = table("per kept document", *(Column(title, "right") for title in ("5 %", "median", "95 %")))
-    for name, row in found["statistics"].items():
-        if row:
-            quantiles.add_row(name.removeprefix("num_").replace("_", " "), *(number(row[key]) for key in ("p5", "p50", "p95")))
-    head = Text(
-        f"{number(found['documents_in'])} in = {number(found['documents'])} kept + {number(dropped)} dropped", style="bold"
-    )
-    drawn: list[RenderableType] = [head, "", parts, "", reasons, "", quantiles]
-    return drawn if found["dropped"] else [*drawn[:3], *drawn[5:]]
+def _change(text: str) -> tuple[str, Any]:
+    address, equals, value = text.partition("=")
+    if not equals or "." not in address:
+        raise UsageError(f"'{text}': want FILTER.THRESHOLD=VALUE, e.g. gopher_quality.min_words=30")
+    return address, yaml.safe_load(value)
