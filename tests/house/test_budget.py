@@ -17,7 +17,9 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "base", 
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 
 # "path::function" or "path" -> why it may pass the ceiling. An exception that is no longer needed fails the test.
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "src/whorl/cli/verbs/run.py::run": "the parameters of a verb are its options, each a word a person may type",
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

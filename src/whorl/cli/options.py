@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["HERE", "Arguments", "First", "Last", "Project", "Strict", "Trust"]
+__all__ = ["HERE", "Arguments", "First", "Last", "Project", "Strict", "Trust", "Workers"]
 
 HERE = Path()
 
@@ -23,6 +23,9 @@ Trust = Annotated[
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", metavar="", help="Fail, rather than warn, when cached work was made by other source.")
+]
+Workers = Annotated[
+    int, typer.Option("--workers", metavar="N", min=0, help="Processes that share the work on data; 0: one per core.")
 ]
 Project = Annotated[
     Path, typer.Option("--project", "-C", metavar="DIR", help="The project folder.", show_default="this folder")

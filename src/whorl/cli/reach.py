@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whorl.core.records import Completion, Message
     from whorl.flow.plan import Plan
     from whorl.flow.recipe import Recipe
-    from whorl.flow.run import Outcome
+    from whorl.flow.run import Outcome, RunOptions
     from whorl.flow.sweep import Sweep
     from whorl.flow.trace import Step
     from whorl.flow.verify import Fault
@@ -41,6 +41,7 @@ __all__ = [
     "read_recipe",
     "recipe_schema",
     "run_events",
+    "run_options",
     "sweep_away",
     "sweep_plan",
     "tell_outcome",
@@ -69,19 +70,15 @@ def planned(recipe: "Recipe", workspace: "Workspace", first: str | None, last: s
     return cast("Callable[..., Plan]", load("whorl.flow.plan:make_plan"))(recipe, workspace, first=first, last=last)
 
 
-def bring_up_to_date(
-    terminal: Terminal,
-    target: Target,
-    *,
-    first: str | None = None,
-    last: str | None = None,
-    is_strict: bool = False,
-    trust: Iterable[str] = (),
-) -> "Outcome | None":
+def run_options() -> "type[RunOptions]":
+    """How to run: the class to fill in."""
+    return cast("type[RunOptions]", load("whorl.flow.run:RunOptions"))
+
+
+def bring_up_to_date(terminal: Terminal, target: Target, options: "RunOptions") -> "Outcome | None":
     """Run a recipe for a person; None when it was stopped. See cli/river."""
-    options = cast("Callable[..., object]", load("whorl.flow.run:RunOptions"))
     run = cast("Callable[..., Outcome | None]", load("whorl.cli.river:bring_up_to_date"))
-    return run(terminal, target, options(first=first, last=last, is_strict=is_strict, trust=tuple(trust)))
+    return run(terminal, target, options)
 
 
 def tell_outcome(terminal: Terminal, target: Target, outcome: "Outcome") -> None:

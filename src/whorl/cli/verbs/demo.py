@@ -41,7 +41,7 @@ def demo(terminal: Terminal, *, into: Into = Path("demo")) -> int:
     elif started.written:
         terminal.say(f"wrote {', '.join(started.written)} in {into.resolve()}", "")
     meant = Target(into, ())
-    outcome = reach.bring_up_to_date(terminal, meant)
+    outcome = reach.bring_up_to_date(terminal, meant, reach.run_options()())
     if outcome is None:
         return 1
     report = _report(outcome)

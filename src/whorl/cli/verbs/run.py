@@ -1,7 +1,7 @@
 """cli/verbs/run: bring a recipe up to date."""
 
 from whorl.cli import reach
-from whorl.cli.options import Arguments, First, Last, Strict, Trust
+from whorl.cli.options import Arguments, First, Last, Strict, Trust, Workers
 from whorl.cli.target import target
 from whorl.cli.terminal import Terminal
 
@@ -10,7 +10,7 @@ __all__ = ["run"]
 PANEL = "Make"
 
 
-def run(
+def run(  # noqa: PLR0913 - the parameters of a verb are its options
     terminal: Terminal,
     arguments: Arguments = None,
     *,
@@ -18,6 +18,7 @@ def run(
     last: Last = None,
     is_strict: Strict = False,
     trust: Trust = None,
+    workers: Workers = 0,
 ) -> int:
     """Bring a recipe up to date: make what is new or stale, reuse the rest, go on with what was interrupted.
 
@@ -30,7 +31,8 @@ def run(
       whorl run stages.base.model.depth=4 --from base
     """
     meant = target(arguments or ())
-    outcome = reach.bring_up_to_date(terminal, meant, first=first, last=last, is_strict=is_strict, trust=trust or ())
+    options = reach.run_options()(first=first, last=last, is_strict=is_strict, trust=tuple(trust or ()), workers=workers)
+    outcome = reach.bring_up_to_date(terminal, meant, options)
     if outcome is None:
         return 1
     reach.tell_outcome(terminal, meant, outcome)
