@@ -6,7 +6,7 @@ import pytest
 from toy_tasks import dies, double, fails_at_three, process_number, refuses
 
 from whorl.core.errors import ConfigError, DataError, ResourceError
-from whorl.core.pool import InlinePool, Pool, ProcessPool, _Call, local_pool
+from whorl.core.pool import InlinePool, Pool, ProcessPool, _Call, give_back_memory, local_pool
 
 
 @pytest.fixture(params=["inline", "processes"])
@@ -35,6 +35,15 @@ def test_no_tasks_is_no_work(pool: Pool) -> None:
 def test_processes_are_other_processes() -> None:
     assert os.getpid() not in set(ProcessPool(2).map(process_number, [1, 2]))
     assert set(InlinePool().map(process_number, [1])) == {os.getpid()}
+
+
+def test_memory_that_a_long_task_needed_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr("whorl.core.pool.give_back_memory", lambda: given.append(1))
+    monkeypatch.setattr("whorl.core.pool._LONG_S", -1.0)
+    assert list(InlinePool().map(double, [1, 2])) == [2, 4]
+    assert len(given) == 2
+    give_back_memory()
 
 
 def test_workers_stay_for_the_next_map() -> None:

@@ -48,6 +48,7 @@ KINDS = (
     "index",
     "journal",
     "classifier",
+    "export",  # in the format of another tool; no stage reads it
 )
 MANIFEST = "manifest.json"
 _NOT_PAYLOAD = (MANIFEST,)

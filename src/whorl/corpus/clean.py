@@ -26,7 +26,7 @@ __all__ = ["FIXED_COLUMNS", "STATISTICS", "CleanTask", "Cleaned", "clean_shard",
 _BATCH_BYTES = 8_000_000  # of text; bounds the memory of words and statistics
 _DOCUMENTS_FILE, _FIGURES_FILE, _SIGNATURES_FILE = "documents.parquet", "figures.parquet", "signatures.parquet"
 STATISTICS = ("num_bytes", *COUNTS)  # figures every ledger has, whatever the filters
-FIXED_COLUMNS = ("id", "source", "group_key", "edit_spans")  # of the figures; all others are figures
+FIXED_COLUMNS = ("id", "source", "group_key", "bytes_in", "edit_spans")  # of the figures; all others are figures
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ def _measure(task: CleanTask, table: pa.Table, edits: Sequence[Edit]) -> tuple[p
     for rule in task.filters:
         figures |= rule.figures(batch)
     signed = {str(number): _fixed(dedup.sign(batch.texts)) for number, dedup in enumerate(task.dedup)}
-    return documents, pa.table({**fixed, "edit_spans": num_spans, **figures}), pa.table(signed)
+    fixed |= {"bytes_in": pc.binary_length(table["text"]).cast(pa.int64()), "edit_spans": num_spans}
+    return documents, pa.table({**fixed, **figures}), pa.table(signed)
 
 
 def _group_keys(table: pa.Table, group_by: str) -> pa.ChunkedArray:

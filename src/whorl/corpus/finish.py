@@ -40,7 +40,7 @@ class Finished(NamedTuple):
     """Figures of one shard."""
 
     documents_in: int
-    bytes_in: int  # after edits
+    bytes_in: int  # before edits
     dropped: dict[str, int]  # by `step.reason`
     part_documents: dict[str, int]
     part_bytes: dict[str, int]
@@ -105,4 +105,4 @@ def _figures(documents: pa.Table, ledger: pa.Table) -> Finished:
         part: pc.sum(pc.binary_length(documents["text"].filter(pc.equal(documents["part"], part)))).as_py() or 0
         for part in PARTS
     }
-    return Finished(len(ledger), pc.sum(ledger["num_bytes"]).as_py() or 0, dropped, num_docs, num_bytes)
+    return Finished(len(ledger), pc.sum(ledger["bytes_in"]).as_py() or 0, dropped, num_docs, num_bytes)

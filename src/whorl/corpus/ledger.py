@@ -33,6 +33,7 @@ LEDGER = pa.schema(
         pa.field("broken", pa.list_(pa.string())),  # every rule the document broke, `step.reason`
         pa.field("group_key", pa.string()),
         pa.field("part", pa.string()),  # also of duplicates: the part of their group
+        pa.field("bytes_in", pa.int64()),  # of the text before edits
         pa.field("edit_spans", pa.int64()),
         pa.field("text_start", pa.large_string()),  # of dropped documents
     ]

@@ -27,6 +27,8 @@ from whorl.corpus.filters import Filter
 from whorl.corpus.finish import Finished, FinishTask, finish_shard
 from whorl.corpus.groups import KnownParts
 from whorl.corpus.overlap import NGRAM_WORDS, measure_overlap
+from whorl.corpus.report import write_report
+from whorl.corpus.report_page import page
 from whorl.corpus.shard_map import mapped
 from whorl.text.columns import text_keys
 
@@ -92,6 +94,8 @@ class Refine(Stage):
         if not counts["documents"]:
             raise DataError(f"{job.name}: all {counts['documents_in']} documents were dropped; `whorl data stats` lists why")
         counts |= _group_figures(job, candidates, fates)
+        report = write_report(job.folder, self.filters, [member.use for member in self.dedup])
+        (job.folder / "report.html").write_text(page(report), encoding="utf-8")
         for part, overlap in measure_overlap(job, shard_paths(job.folder)).items():
             counts[f"{part}.longest_ngram_in_train"] = overlap.longest_words
             counts[f"{part}.share_of_{NGRAM_WORDS}grams_in_train"] = round(overlap.share, 6)
