@@ -42,7 +42,7 @@ def test_the_tree_is_the_one_people_were_promised():
     assert cli_tree() == {
         **dict.fromkeys(("adopt", "chat", "demo", "doctor", "gc", "init", "ls", "plan", "run", "show", "trace", "verify"), ()),
         "config": ("schema", "show"),
-        "data": ("peek", "stats", "why"),
+        "data": ("diff", "peek", "read", "stats", "whatif", "why"),
     }
 
 
@@ -104,7 +104,7 @@ def test_the_version_is_printed(capsys):
         (["plam"], "no verb 'plam'; did you mean 'plan'?"),
         (["plan", "--jso"], "'whorl plan' has no option '--jso'; did you mean '--json'"),
         (["show"], "missing argument 'NAME'; see 'whorl show --help'"),
-        (["data"], "'whorl data' wants one of peek, stats, why"),
+        (["data"], "'whorl data' wants one of diff, peek, read, stats, whatif, why"),
         (["data", "pek"], "Did you mean 'peek'?"),
         (["data", "peek", "-n", "0"], "invalid value for '-n'"),
         (["gc", "--plan", "--apply"], "--plan and --apply: want one of the two"),
@@ -151,7 +151,7 @@ def test_the_shell_can_complete_verbs_and_sub_verbs():
         return shown.stdout.split()
 
     assert completed("whorl pl", 1) == ["plan"]
-    assert completed("whorl data ", 2) == ["peek", "why", "stats"]
+    assert sorted(completed("whorl data ", 2)) == ["diff", "peek", "read", "stats", "whatif", "why"]
 
 
 def test_the_completion_script_can_be_shown():

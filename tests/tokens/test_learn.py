@@ -4,16 +4,28 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from whorl.core.errors import UsageError
-from whorl.tokens.learn import MIN_SIZE, SPLITS, learn_tokenizer
+from whorl.tokens.learn import MIN_SIZE, learn_tokenizer, min_size
+from whorl.tokens.splits import SPLITS
 from whorl.tokens.tokenizer import SPECIALS, VOCABULARY_FILE
+from whorl.tokens.vocabulary import CONTINUES
 
 LEARN = """
 from whorl.tokens.learn import learn_tokenizer
 texts = [f"the {a} turns the {b}" for a in ("loom", "wheel", "whorl") for b in ("thread", "fibre", "\\u00e9t\\u00e9")]
-print(learn_tokenizer(texts, size=330).fingerprint)
+print(*(learn_tokenizer(texts, size=600, kind=kind).fingerprint for kind in ("bpe", "wordpiece", "unigram")))
 """
+KINDS = ("bpe", "wordpiece", "unigram")
+TALE = [
+    "The spindle's whorl turns 12345 times; na\u00efve \u6771\u4eac.\n\n  x = '<|end|>'\r\n",
+    "it isn't, IT'S \U0001f9f6",
+] * 4
+BY_KIND = {kind: learn_tokenizer(TALE, size=560, kind=kind, split="llama3") for kind in KINDS}
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def test_the_first_merge_is_the_most_frequent_pair():
@@ -31,12 +43,74 @@ def test_two_processes_with_different_hash_seeds_learn_the_same_vocabulary():
         done = subprocess.run([sys.executable, "-c", LEARN], env=environment, capture_output=True, text=True, check=True)
         fingerprints.add(done.stdout.strip())
     assert len(fingerprints) == 1
-    assert len(fingerprints.pop()) == 64
+    assert len(set(fingerprints.pop().split())) == 3
 
 
-def test_the_order_of_texts_does_not_matter(tokenizer):
+@each_kind
+def test_the_order_of_texts_does_not_matter(kind):
     texts = ["one thread", "two threads", "red thread", "two looms"]
-    assert learn_tokenizer(texts, size=290).fingerprint == learn_tokenizer(texts[::-1], size=290).fingerprint
+    one, other = (learn_tokenizer(some, size=530, kind=kind) for some in (texts, texts[::-1]))
+    assert one.fingerprint == other.fingerprint
+
+
+@each_kind
+@settings(max_examples=50)
+@given(text=st.one_of(st.text(), st.lists(st.sampled_from([*SPECIALS, "the", " ", "##", CONTINUES, "\u2581"])).map("".join)))
+def test_every_text_comes_back_whatever_the_kind(kind, text):
+    tokenizer = BY_KIND[kind]
+    ids = tokenizer.encode(text)
+    assert tokenizer.lossless
+    assert tokenizer.decode(ids) == text
+    assert all(number >= len(SPECIALS) for number in ids)
+
+
+@each_kind
+def test_every_text_comes_back_from_a_run_without_a_break(kind):
+    for text in ("a" * 50_000, "^" * 200_000, "ab\x00" * 9000):
+        assert BY_KIND[kind].decode(BY_KIND[kind].encode(text)) == text
+
+
+@each_kind
+def test_the_specials_have_the_same_ids_whatever_the_kind(kind):
+    assert [BY_KIND[kind].bos, BY_KIND[kind].end, BY_KIND[kind].pad] == [0, 1, 2]
+    assert BY_KIND[kind].decode(range(7)) == "".join(SPECIALS)
+    assert min_size(kind) < BY_KIND[kind].size <= 560
+
+
+@each_kind
+def test_nothing_to_learn_from_leaves_the_bytes_whatever_the_kind(kind):
+    bare = learn_tokenizer([], size=600, kind=kind)
+    assert bare.size == min_size(kind)
+    assert bare.decode(bare.encode("\u6771\U0001f9f6\x00")) == "\u6771\U0001f9f6\x00"
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_vocabulary_can_be_learnt_on_every_split(split):
+    learnt = learn_tokenizer(TALE, size=300, split=split)
+    assert learnt.size == 300
+    assert [learnt.decode(learnt.encode(text)) for text in TALE] == TALE
+
+
+def test_wordpiece_takes_the_longest_piece_first():
+    # "abc" is a word, "ab" and "c" inside of one are pieces too; the longest that fits is taken.
+    learnt = learn_tokenizer([*["abc"] * 3, *["abd"] * 2], size=530, kind="wordpiece", split="gpt2")
+    pieces = json.loads(learnt.files[VOCABULARY_FILE])["model"]["vocab"]
+    assert learnt.encode("abc") == [pieces["abc"]]
+    assert learnt.encode("abcd") == [pieces["abc"], pieces[CONTINUES + "d"]]
+
+
+def test_wordpiece_holds_every_byte_in_both_places():
+    vocabulary = json.loads(BY_KIND["wordpiece"].files[VOCABULARY_FILE])["model"]["vocab"]
+    by_id = sorted(vocabulary, key=vocabulary.get)
+    assert by_id[: len(SPECIALS)] == list(SPECIALS)
+    assert [len(piece) for piece in by_id[len(SPECIALS) : min_size("wordpiece")]] == [1] * 256 + [2] * 256
+    assert sorted(vocabulary.values()) == list(range(560))
+
+
+def test_unigram_prefers_the_more_probable_cut():
+    learnt = learn_tokenizer(["spin spin spin wheel wheel spinwheel"], size=280, kind="unigram", split="gpt2")
+    assert learnt.decode(learnt.encode("spinwheel")[:1]) in ("spin", "spinwheel")
+    assert len(learnt.encode("spinwheelspin")) <= 3
 
 
 def test_the_vocabulary_holds_specials_then_all_bytes_then_merges(tokenizer):
@@ -70,9 +144,11 @@ def test_nothing_to_learn_from_leaves_the_bytes(texts):
     assert bare.decode(bare.encode("\u6771\U0001f9f6\x00")) == "\u6771\U0001f9f6\x00"
 
 
-def test_a_size_below_the_bytes_is_refused():
-    with pytest.raises(UsageError, match="size=262: want at least 263"):
-        learn_tokenizer(["ab"], size=262)
+@pytest.mark.parametrize(("kind", "least"), [("bpe", 263), ("unigram", 263), ("wordpiece", 519)])
+def test_a_size_below_the_bytes_is_refused(kind, least):
+    assert learn_tokenizer(["ab"], size=least, kind=kind).size == least
+    with pytest.raises(UsageError, match=f"size={least - 1}: want at least {least} for {kind}"):
+        learn_tokenizer(["ab"], size=least - 1, kind=kind)
 
 
 def test_the_split_is_written_as_llama_cpp_writes_it(tokenizer):

@@ -1,6 +1,7 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,31 +9,18 @@ from hypothesis import strategies as st
 from whorl.core.errors import DataError, UsageError
 from whorl.core.records import Dialogue, Message
 from whorl.core.seed import Seed
-from whorl.tokens.loader import DialogueSequences, Loader
+from whorl.tokens.batch import joined_batches
+from whorl.tokens.loader import Loader, Share
 from whorl.tokens.renderer import Renderer
+from whorl.tokens.sequences import Sequences, dialogue_sequences
 
 
-class Numbered:
+def numbered(lengths):
     """Sequences whose every token is a different number, so that any mix-up shows."""
-
-    def __init__(self, lengths):
-        self._lengths = np.array(lengths, dtype=np.int64)
-        self._starts = np.cumsum(self._lengths) - self._lengths
-
-    def __len__(self):
-        return len(self._lengths)
-
-    def lengths(self):
-        return self._lengths
-
-    def ids(self, index):
-        return np.arange(self._starts[index], self._starts[index] + self._lengths[index]).astype(np.uint16)
-
-    def weights(self, index):
-        return np.ones(self._lengths[index], dtype=np.float32)
-
-    def name(self, index):
-        return f"doc-{index}"
+    lengths = np.array(lengths, dtype=np.int64)
+    names = pa.array([f"doc-{n}" for n in range(len(lengths))], pa.large_string())
+    flat = np.arange(lengths.sum()).astype(np.uint16)
+    return Sequences(flat, np.cumsum(lengths) - lengths, lengths, names=names, flat_weights=np.empty(0, np.float32))
 
 
 def fields(batch):
@@ -46,7 +34,7 @@ shapes = st.tuples(st.integers(1, 4), st.integers(1, 12))
 
 @given(lengths=documents, shape=shapes, seed=st.integers(0, 99))
 def test_an_epoch_reads_every_token_once_and_trains_every_target_once(lengths, shape, seed):
-    data = Numbered(lengths)
+    data = numbered(lengths)
     loader = Loader(data, rows=shape[0], width=shape[1], seed=Seed(seed))
     for epoch in range(2):
         read, trained = Counter(), Counter()
@@ -62,16 +50,26 @@ def test_an_epoch_reads_every_token_once_and_trains_every_target_once(lengths, s
 
 @given(lengths=documents, shape=shapes, seed=st.integers(0, 99), steps=st.lists(st.integers(0, 60), min_size=1, max_size=8))
 def test_any_step_of_a_fresh_loader_equals_a_straight_read(lengths, shape, seed, steps):
-    straight = Loader(Numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
+    straight = Loader(numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
     read = [fields(straight.batch(step)) for step in range(max(steps) + 1)]
-    resumed = Loader(Numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
+    resumed = Loader(numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
     for step in steps:
         assert fields(resumed.batch(step)) == read[step]
 
 
+@given(lengths=documents, shape=shapes, seed=st.integers(0, 99), step=st.integers(0, 60), ranks=st.integers(1, 4))
+def test_the_shares_of_all_ranks_are_the_whole_step(lengths, shape, seed, step, ranks):
+    loader = Loader(numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
+    ranks = min(ranks, shape[0])
+    shares = [loader.batch(step, Share(rank, ranks)) for rank in range(ranks)]
+    assert fields(joined_batches(shares)) == fields(loader.batch(step))
+    sizes = [len(share.ids) for share in shares]
+    assert max(sizes) - min(sizes) <= 1
+
+
 @given(lengths=documents, shape=shapes, seed=st.integers(0, 99))
 def test_places_numbers_and_names_agree(lengths, shape, seed):
-    data = Numbered(lengths)
+    data = numbered(lengths)
     loader = Loader(data, rows=shape[0], width=shape[1], seed=Seed(seed))
     owner = {int(token): data.name(n) for n in range(len(data)) for token in data.ids(n)}
     for step in range(loader.steps_per_epoch):
@@ -90,7 +88,7 @@ def test_places_numbers_and_names_agree(lengths, shape, seed):
 
 @given(lengths=documents, shape=shapes, seed=st.integers(0, 99))
 def test_when_a_document_was_read_is_told_from_the_seed(lengths, shape, seed):
-    loader = Loader(Numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
+    loader = Loader(numbered(lengths), rows=shape[0], width=shape[1], seed=Seed(seed))
     upto = 2 * loader.steps_per_epoch + 1
     read = [loader.documents(step) for step in range(upto)]
     assert all(set(names) == {n for row in loader.batch(step).doc_ids for n in row} for step, names in enumerate(read))
@@ -101,7 +99,7 @@ def test_when_a_document_was_read_is_told_from_the_seed(lengths, shape, seed):
 
 def test_two_seeds_and_two_epochs_read_in_different_orders():
     lengths = list(range(3, 43))
-    loaders = [Loader(Numbered(lengths), rows=2, width=44, seed=Seed(seed)) for seed in (1, 2)]
+    loaders = [Loader(numbered(lengths), rows=2, width=44, seed=Seed(seed)) for seed in (1, 2)]
     orders = [[loader.documents(step) for step in range(loader.steps_per_epoch)] for loader in loaders]
     orders.append([loaders[0].documents(step + loaders[0].steps_per_epoch) for step in range(loaders[0].steps_per_epoch)])
     assert orders[0] != orders[1]
@@ -110,7 +108,7 @@ def test_two_seeds_and_two_epochs_read_in_different_orders():
 
 def test_a_worked_batch():
     # One document of five tokens and rows of eight: four targets, three places of padding.
-    batch = Loader(Numbered([5]), rows=1, width=8, seed=Seed(0)).batch(0)
+    batch = Loader(numbered([5]), rows=1, width=8, seed=Seed(0)).batch(0)
     assert batch.ids.tolist() == [[0, 1, 2, 3, 4, 0, 0, 0]]
     assert batch.targets.tolist() == [[1, 2, 3, 4, 0, 0, 0, 0]]
     assert batch.weights.tolist() == [[1, 1, 1, 1, 0, 0, 0, 0]]
@@ -123,7 +121,7 @@ def test_a_worked_batch():
 
 
 def test_the_target_of_a_cut_is_the_first_token_of_the_next_piece():
-    loader = Loader(Numbered([20]), rows=1, width=10, seed=Seed(0))
+    loader = Loader(numbered([20]), rows=1, width=10, seed=Seed(0))
     batches = sorted((loader.batch(step) for step in range(2)), key=lambda batch: batch.ids[0, 0])
     assert batches[0].targets[0].tolist() == list(range(1, 11))
     assert batches[1].targets[0].tolist() == [*range(11, 20), 0]
@@ -132,7 +130,7 @@ def test_the_target_of_a_cut_is_the_first_token_of_the_next_piece():
 
 
 def test_the_last_step_of_an_epoch_is_filled_with_empty_rows():
-    loader = Loader(Numbered([8] * 5), rows=4, width=8, seed=Seed(0))
+    loader = Loader(numbered([8] * 5), rows=4, width=8, seed=Seed(0))
     assert loader.steps_per_epoch == 2
     assert loader.batch(0).num_targets == 4 * 7
     last = loader.batch(1)
@@ -146,8 +144,8 @@ def test_the_last_step_of_an_epoch_is_filled_with_empty_rows():
 
 def test_a_sequence_longer_than_a_row_fails_unless_told_to_skip():
     with pytest.raises(DataError, match="2 of 3 sequences do not fit a row of width=8; the longest, doc-2, has 11 tokens"):
-        Loader(Numbered([9, 8, 11]), rows=1, width=8, seed=Seed(0), split_long=False)
-    loader = Loader(Numbered([9, 8, 11]), rows=1, width=8, seed=Seed(0), split_long=False, on_long="skip")
+        Loader(numbered([9, 8, 11]), rows=1, width=8, seed=Seed(0), on_long="fail")
+    loader = Loader(numbered([9, 8, 11]), rows=1, width=8, seed=Seed(0), on_long="skip")
     assert loader.too_long == 2
     assert loader.steps_per_epoch == 1
     assert loader.documents(0) == ("doc-1",)
@@ -157,17 +155,49 @@ def test_a_sequence_longer_than_a_row_fails_unless_told_to_skip():
 @pytest.mark.parametrize("lengths", [[], [9, 10]])
 def test_nothing_to_read_is_an_error(lengths):
     with pytest.raises(DataError, match="nothing to read"):
-        Loader(Numbered(lengths), rows=1, width=8, seed=Seed(0), split_long=False, on_long="skip")
+        Loader(numbered(lengths), rows=1, width=8, seed=Seed(0), on_long="skip")
 
 
 def test_a_wrong_shape_step_or_document_is_an_error():
     with pytest.raises(UsageError, match="rows=0, width=8: want at least 1"):
-        Loader(Numbered([3]), rows=0, width=8, seed=Seed(0))
-    loader = Loader(Numbered([3]), rows=1, width=8, seed=Seed(0))
+        Loader(numbered([3]), rows=0, width=8, seed=Seed(0))
+    loader = Loader(numbered([3]), rows=1, width=8, seed=Seed(0))
     with pytest.raises(UsageError, match="step -1: want 0 or more"):
         loader.batch(-1)
     with pytest.raises(UsageError, match="no document 'doc-7' among the 1"):
         loader.steps_of("doc-7", upto=5)
+
+
+@pytest.mark.parametrize("share", [Share(2, 2), Share(-1, 2), Share(0, 0), Share(0, 5)])
+def test_a_share_that_is_none_is_an_error(share):
+    loader = Loader(numbered([3] * 9), rows=4, width=8, seed=Seed(0))
+    with pytest.raises(UsageError, match="ranks over 4 rows: want 0 <= rank < ranks <= rows"):
+        loader.batch(0, share)
+
+
+def test_a_far_epoch_is_read_without_those_before():
+    lengths = [9, 30, 2, 5] * 5
+    loader = Loader(numbered(lengths), rows=3, width=8, seed=Seed(1))
+    far = 10**9 * loader.steps_per_epoch
+    read = [
+        token for n in range(loader.steps_per_epoch) for token in loader.batch(far + n).ids[loader.batch(far + n).docs >= 0]
+    ]
+    assert sorted(read) == list(range(sum(lengths)))
+    assert loader.documents(far) != loader.documents(0)
+
+
+def test_names_that_recur_are_told_apart_by_nothing_and_found_together():
+    data = numbered([4, 4, 4])
+    twins = Sequences(
+        data.flat_ids,
+        data.starts,
+        data.lengths(),
+        names=pa.array(["a", "b", "a"], pa.large_string()),
+        flat_weights=data.flat_weights,
+    )
+    loader = Loader(twins, rows=1, width=4, seed=Seed(0))
+    assert len(loader.steps_of("a", upto=3)) == 2
+    assert set(loader.steps_of("a", upto=3)) | set(loader.steps_of("b", upto=3)) == {0, 1, 2}
 
 
 def test_dialogues_train_what_the_assistant_says(tokenizer):
@@ -176,7 +206,7 @@ def test_dialogues_train_what_the_assistant_says(tokenizer):
         Dialogue("a", (Message("user", "spin"), Message("assistant", "thread"))),
         Dialogue("b", (Message("system", "brief"), Message("user", "loom?"), Message("assistant", "wheel"))),
     ]
-    loader = Loader(DialogueSequences(dialogues, renderer), rows=2, width=64, seed=Seed(0), split_long=False)
+    loader = Loader(dialogue_sequences(dialogues, renderer), rows=2, width=64, seed=Seed(0), on_long="fail")
     batch = loader.batch(0)
     trained = {
         name: tokenizer.decode(batch.targets[row][(batch.docs[row] == number) & (batch.weights[row] > 0)])
@@ -189,4 +219,4 @@ def test_dialogues_train_what_the_assistant_says(tokenizer):
 def test_a_dialogue_without_an_answer_is_named(tokenizer):
     mute = Dialogue("mute", (Message("user", "anyone?"),))
     with pytest.raises(DataError, match="dialogue mute: no assistant turn"):
-        DialogueSequences([mute], Renderer(tokenizer))
+        dialogue_sequences([mute], Renderer(tokenizer))

@@ -11,9 +11,10 @@ from whorl.core.errors import ArtifactError, DataError
 from whorl.core.seed import Seed
 from whorl.core.shards import read_table, write_table
 from whorl.tokens.learn import learn_tokenizer
-from whorl.tokens.loader import Loader, TextSequences
+from whorl.tokens.loader import Loader
+from whorl.tokens.sequences import text_sequences
 from whorl.tokens.shards import ShardWriter, TokenShards, join_shards, storage
-from whorl.tokens.tokenizer import VOCABULARY_FILE, Tokenizer
+from whorl.tokens.tokenizer import VOCABULARY_FILE, EncodedColumn, Tokenizer
 
 TINY = learn_tokenizer(["the thread follows the thread"], size=280)
 
@@ -47,6 +48,30 @@ def test_joined_pieces_are_byte_equal_to_one_write(tmp_path_factory, texts, cut)
     join_shards([piece / "train" for piece in pieces], folder / "joined", TINY)
     for name in ("ids.bin", "docs.parquet"):
         assert (folder / "joined" / name).read_bytes() == (folder / "whole" / "train" / name).read_bytes()
+
+
+@given(texts=st.lists(st.text(max_size=20), max_size=9), cut=st.integers(0, 9))
+def test_columns_added_in_pieces_are_byte_equal_to_lists_added_at_once(tmp_path_factory, texts, cut):
+    folder = tmp_path_factory.mktemp("shards")
+    write(folder / "whole", texts)
+    with ShardWriter(folder / "cut", TINY) as writer:
+        for piece in (slice(None, cut), slice(cut, None)):
+            names = [f"d{n}" for n in range(len(texts))][piece]
+            writer.add(pa.array(names, pa.string()), pa.array(texts[piece], pa.large_string()))
+    for name in ("ids.bin", "docs.parquet"):
+        assert (folder / "cut" / name).read_bytes() == (folder / "whole" / "train" / name).read_bytes()
+
+
+def test_an_encoded_id_outside_the_vocabulary_is_an_error(tmp_path: Path):
+    encoded = EncodedColumn(np.array([5, TINY.size], np.uint32), np.array([0, 2]))
+    with pytest.raises(DataError, match="id 269 is outside the vocabulary of 269"), ShardWriter(tmp_path, TINY) as writer:
+        writer.add_encoded(pa.array(["a"]), encoded, np.array([3]))
+
+
+def test_documents_are_found_by_their_ids(tmp_path: Path):
+    shards = TokenShards.open(write(tmp_path, ["a", "b", "c", "d"]), "train")
+    assert shards.numbers(pa.array(["d3", "nobody", "d1"])).tolist() == [1, 3]
+    assert shards.numbers(pa.array([], pa.string())).tolist() == []
 
 
 def test_joining_nothing_gives_an_empty_part(tmp_path: Path):
@@ -130,7 +155,7 @@ def test_a_writer_that_failed_leaves_nothing_that_opens(tmp_path: Path):
 def test_a_document_far_longer_than_a_row_is_read_whole(tmp_path: Path):
     text = "spin " * 2000
     shards = TokenShards.open(write(tmp_path, [text, "short"]), "train")
-    loader = Loader(TextSequences(shards), rows=4, width=64, seed=Seed(1))
+    loader = Loader(text_sequences(shards), rows=4, width=64, seed=Seed(1))
     batches = [loader.batch(step) for step in range(loader.steps_per_epoch)]
     assert sum(batch.num_targets for batch in batches) == shards.num_tokens - 2
     assert {name for batch in batches for row in batch.doc_ids for name in row} == {"d0", "d1"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from whorl.core.errors import ArtifactError, DataError
 from whorl.tokens.learn import learn_tokenizer
-from whorl.tokens.tokenizer import FILES, SPECIALS, VOCABULARY_FILE, Tokenizer
+from whorl.tokens.tokenizer import CONFIG_FILE, FILES, SPECIALS, VOCABULARY_FILE, Tokenizer
 
 TINY = learn_tokenizer(["the thread follows the thread"], size=280)
 
@@ -101,6 +101,26 @@ def test_a_vocabulary_without_our_special_tokens_is_refused(tokenizer):
     value = json.loads(tokenizer.files[VOCABULARY_FILE])
     value["added_tokens"] = [token for token in value["added_tokens"] if token["content"] != "<|tool|>"]
     with pytest.raises(ArtifactError, match=r"here: .* no special token <\|tool\|>"):
+        Tokenizer({**tokenizer.files, VOCABULARY_FILE: json.dumps(value)}, "here")
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ("{", r"tokenizer_config\.json is not JSON"),
+        ("[]", r"tokenizer_config\.json is no JSON object"),
+        ('{"bos_token": "<|bos|>"}', r"names no token for end, pad; bring it in with tokens\.load"),
+    ],
+)
+def test_a_config_that_does_not_frame_documents_is_refused(tokenizer, config, complaint):
+    with pytest.raises(ArtifactError, match=complaint):
+        Tokenizer({**tokenizer.files, CONFIG_FILE: config}, "here")
+
+
+def test_a_vocabulary_that_the_library_cannot_use_is_an_error(tokenizer):
+    value = json.loads(tokenizer.files[VOCABULARY_FILE])
+    value["pre_tokenizer"] = {"type": "Nonsense"}
+    with pytest.raises(ArtifactError, match=r"here: tokenizer\.json is not a tokenizer"):
         Tokenizer({**tokenizer.files, VOCABULARY_FILE: json.dumps(value)}, "here")
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Finding",
+    "Reading",
     "Talker",
     "adopted",
     "bring_up_to_date",
@@ -37,8 +38,10 @@ __all__ = [
     "loaded_model",
     "message",
     "opened_workspace",
+    "plain_value",
     "planned",
     "read_recipe",
+    "reading",
     "recipe_schema",
     "run_events",
     "run_options",
@@ -164,6 +167,15 @@ def _ancestry(step: "Step") -> "Iterable[Step]":
     return cast("Callable[[Step], Iterable[Step]]", load("whorl.flow.trace:walk"))(step)
 
 
+def plain_value(text: str) -> Any:  # noqa: ANN401 - whatever YAML says it is
+    """A value as a recipe would hold it: `30`, `[en, de]`. Raises UsageError for what is no YAML."""
+    fault = cast("type[Exception]", load("yaml:YAMLError"))
+    try:
+        return cast("Callable[[str], Any]", load("yaml:safe_load"))(text)
+    except fault as error:
+        raise UsageError(f"'{text}' is no value: {' '.join(str(error).split())}") from error
+
+
 def corpus_diff(before: Path, after: Path) -> Mapping[str, Any]:
     """What differs between two folders of documents."""
     return cast("Callable[..., Mapping[str, Any]]", load("whorl.corpus.diff:diff"))(before, other=after)
@@ -174,6 +186,27 @@ def corpus_whatif(artifact: "Artifact", changes: Mapping[str, Any]) -> Mapping[s
     filters = artifact.manifest["identity"]["config"].get("filters", [])
     ask = cast("Callable[..., Mapping[str, Any]]", load("whorl.corpus.whatif:whatif"))
     return ask(artifact.path, filters=filters, changes=changes)
+
+
+class Reading(Protocol):
+    """What a fit read at which step; see train/reading."""
+
+    steps: int
+
+    def documents(self, step: int) -> tuple[str, ...]:
+        """Ids of the documents a step read some of."""
+        ...
+
+    def steps_of(self, doc_id: str) -> list[int]:
+        """The steps that read some of a document."""
+        ...
+
+
+def reading(workspace: "Workspace", checkpoint: "Artifact", trust: Iterable[str] = ()) -> Reading:
+    """The batches of the fit that made a checkpoint, built again. Raises ArtifactError when its data is gone."""
+    parents: Mapping[str, Any] = checkpoint.manifest["parents"]
+    inputs = {place: workspace.store.open(parent["kind"], parent["fingerprint"]) for place, parent in parents.items()}
+    return cast("Callable[..., Reading]", load("whorl.train.reading:reading"))(checkpoint, inputs, tuple(trust))
 
 
 class Finding(Protocol):

@@ -7,16 +7,16 @@ is never tokenized again: content that spells markup stays content. Loss falls o
 cannot protect content that spells markup, which is why nothing in the house uses it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from whorl.core.canonical import digest
 from whorl.core.errors import ArtifactError, DataError, UsageError, suggestion
 from whorl.core.records import Dialogue, Message
-from whorl.tokens.tokenizer import ROLE_TOKENS, TEMPLATE_FILE, Tokenizer
+from whorl.tokens.tokenizer import END, ROLE_TOKENS, TEMPLATE_FILE, Tokenizer
 
-__all__ = ["TEMPLATE", "Rendered", "Renderer", "Span"]
+__all__ = ["TEMPLATE", "Rendered", "Renderer", "Span", "template"]
 
 _RULES_VERSION = 1  # raise it when the same messages would give other ids or another loss mask
 
@@ -35,6 +35,25 @@ TEMPLATE: Final = """\
 {{- '<|assistant|>' -}}
 {%- endif -%}
 """
+
+_NO_CHAT: Final = "{{- raise_exception('this tokenizer has no tokens that open turns: it was loaded with chat: false') -}}\n"
+
+
+def template(end: str, roles: Mapping[str, str]) -> str:
+    """The markup as a jinja template, with the tokens of one vocabulary; without role tokens, one that says so."""
+    if not roles:
+        return _NO_CHAT
+    if end == END and roles == ROLE_TOKENS:
+        return TEMPLATE
+    opens = ", ".join(f"'{role}': {_quoted(token)}" for role, token in roles.items())
+    return f"{{%- set opens = {{{opens}}} -%}}\n" + TEMPLATE.replace(
+        "'<|' ~ message['role'] ~ '|>'", "opens[message['role']]"
+    ).replace("'<|end|>'", _quoted(end)).replace("'<|assistant|>'", "opens['assistant']")
+
+
+def _quoted(token: str) -> str:
+    escaped = token.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 class Span(NamedTuple):
@@ -59,23 +78,30 @@ class Renderer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Raises ArtifactError when the tokenizer was kept with another chat template than this one."""
-        if tokenizer.files[TEMPLATE_FILE] != TEMPLATE:
+        own = template(tokenizer.frame["end"], tokenizer.roles)
+        if tokenizer.files[TEMPLATE_FILE] != own:
             raise ArtifactError(
                 f"{TEMPLATE_FILE} of tokenizer {tokenizer.fingerprint[:12]} is not the markup this renderer writes; "
-                "what is trained and what is served would differ; learn the tokenizer again with tokens.learn"
+                "what is trained and what is served would differ; learn the tokenizer again with tokens.learn, or bring it in "
+                "with tokens.load"
             )
         self.tokenizer: Final = tokenizer
-        self.template: Final = TEMPLATE
+        self.template: Final = own
         self.stop_ids: Final = frozenset({tokenizer.end})
-        self.fingerprint: Final = digest(["renderer", _RULES_VERSION, TEMPLATE, tokenizer.fingerprint])
+        self.fingerprint: Final = digest(["renderer", _RULES_VERSION, own, tokenizer.fingerprint])
 
     def render(self, messages: Sequence[Message]) -> Rendered:
-        """A whole conversation for training. Raises DataError for messages that are no conversation."""
+        """A whole conversation for training.
+
+        Raises DataError for messages that are no conversation, ArtifactError when the tokenizer has no role tokens.
+        """
+        self._check_roles()
         check_messages(messages)
         return self._assemble(messages, iter([self.tokenizer.encode(message.content) for message in messages]))
 
     def render_dialogues(self, dialogues: Sequence[Dialogue]) -> list[Rendered]:
         """`render` for many dialogues on all cores. Raises DataError naming the dialogue that is no conversation."""
+        self._check_roles()
         for dialogue in dialogues:
             try:
                 check_messages(dialogue.messages)
@@ -95,6 +121,14 @@ class Renderer:
         if messages[-1].role == "assistant":
             raise UsageError("the last message is the assistant's; want a prompt that ends with a user or tool turn")
         return [*ids, self.tokenizer.role("assistant")]
+
+    def _check_roles(self) -> None:
+        missing = [role for role in ROLE_TOKENS if role not in self.tokenizer.roles]
+        if missing:
+            raise ArtifactError(
+                f"tokenizer {self.tokenizer.fingerprint[:12]} has no token that opens a turn of {', '.join(missing)}, so it "
+                "cannot render a chat; bring the vocabulary in again with tokens.load and chat: true"
+            )
 
     def _assemble(self, messages: Sequence[Message], encoded: Iterator[list[int]]) -> Rendered:
         """Takes one list of ids from `encoded` per message."""

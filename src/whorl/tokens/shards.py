@@ -14,11 +14,12 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from whorl.core.artifact import file_sha256
-from whorl.core.errors import ArtifactError
+from whorl.core.errors import ArtifactError, DataError
 from whorl.core.shards import read_table, write_table
-from whorl.tokens.tokenizer import VOCABULARY_FILE, Tokenizer
+from whorl.tokens.tokenizer import VOCABULARY_FILE, EncodedColumn, Tokenizer
 
 __all__ = ["DOCS_FILE", "IDS_FILE", "TOKENIZER_FOLDER", "ShardWriter", "TokenShards", "join_shards", "storage"]
 
@@ -56,9 +57,7 @@ class ShardWriter:
         self._folder = folder
         self._tokenizer = tokenizer
         self._id_type = storage(tokenizer.size)
-        self._names: list[str] = []
-        self._num_tokens: list[int] = []
-        self._num_bytes: list[int] = []
+        self._tables: list[pa.Table] = []
         self._handle = (folder / IDS_FILE).open("wb")
 
     def __enter__(self) -> Self:
@@ -68,19 +67,48 @@ class ShardWriter:
         """Close the ids, and write the table if nothing failed: a part without a table cannot be opened."""
         self._handle.close()
         if kind is None:
-            num_tokens = np.array(self._num_tokens, dtype=np.int32)
-            columns = {"id": self._names, "start": _starts(num_tokens), "num_tokens": num_tokens, "num_bytes": self._num_bytes}
-            write_table(_docs_table(columns, self._id_type, self._tokenizer.fingerprint), self._folder / DOCS_FILE)
+            _write_docs(self._folder, self._tables, self._tokenizer)
 
-    def add(self, names: Sequence[str], texts: Sequence[str]) -> None:
-        """Encode and append documents in order. An empty text is a document of two tokens."""
-        for name, text, ids in zip(names, texts, self._tokenizer.encode_batch(texts), strict=True):
-            framed = np.empty(len(ids) + 2, dtype=_STORAGE[self._id_type])
-            framed[0], framed[1:-1], framed[-1] = self._tokenizer.bos, ids, self._tokenizer.end
-            self._handle.write(framed.tobytes())
-            self._names.append(name)
-            self._num_tokens.append(len(framed))
-            self._num_bytes.append(len(text.encode()))
+    def add(self, names: pa.Array | Sequence[str], texts: pa.Array | Sequence[str]) -> None:
+        """Encode and append documents, as columns of strings or a few by themselves, in order.
+
+        An empty text is a document of two tokens. Memory: about 8 bytes a token of what is added at once. Raises DataError for
+        what is no text.
+        """
+        texts = _string_column(texts)
+        num_bytes = pc.binary_length(texts).to_numpy(zero_copy_only=False)
+        self.add_encoded(_string_column(names), self._tokenizer.encode_column(texts), num_bytes)
+
+    def add_encoded(self, names: pa.Array, encoded: EncodedColumn, num_bytes: np.ndarray) -> None:
+        """Append documents of ids, without `<|bos|>` and `<|end|>`, that spell `num_bytes` bytes of UTF-8 text each.
+
+        Raises DataError for an id outside the vocabulary.
+        """
+        ids, num_docs = encoded.ids, len(names)
+        if len(ids) and int(ids.max()) >= self._tokenizer.size:
+            raise DataError(
+                f"id {int(ids.max())} is outside the vocabulary of {self._tokenizer.size}; was it made by another tokenizer?"
+            )
+        framed = np.empty(len(ids) + 2 * num_docs, dtype=_STORAGE[self._id_type])
+        opens = encoded.offsets[:-1] + 2 * np.arange(num_docs)
+        closes = encoded.offsets[1:] + 2 * np.arange(num_docs) + 1
+        is_text = np.ones(len(framed), dtype=bool)
+        is_text[opens] = is_text[closes] = False
+        framed[opens], framed[closes], framed[is_text] = self._tokenizer.bos, self._tokenizer.end, ids
+        self._handle.write(framed.data)
+        num_tokens = (closes - opens + 1).astype(np.int32)
+        columns = {"id": names, "start": _starts(num_tokens), "num_tokens": num_tokens, "num_bytes": num_bytes}
+        self._tables.append(pa.table(columns, schema=_COLUMNS))
+
+
+def _string_column(values: pa.Array | Sequence[str]) -> pa.Array:
+    """A column of strings. Raises DataError naming the text that no UTF-8 can hold."""
+    if isinstance(values, pa.Array):
+        return values
+    for number, value in enumerate(values):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise DataError(f"text {number} of {len(values)} holds a lone surrogate, which no UTF-8 text does; decode it again")
+    return pa.array(values, pa.large_string())
 
 
 def _starts(num_tokens: np.ndarray) -> np.ndarray:
@@ -95,8 +123,13 @@ def join_shards(pieces: Sequence[Path], folder: Path, tokenizer: Tokenizer) -> N
         for piece in pieces:
             with (piece / IDS_FILE).open("rb") as source:
                 shutil.copyfileobj(source, target, length=1 << 20)
-    tables = [read_table(piece / DOCS_FILE).replace_schema_metadata(None) for piece in pieces]
-    docs = pa.concat_tables([_COLUMNS.empty_table(), *tables]).combine_chunks()
+    _write_docs(folder, [read_table(piece / DOCS_FILE) for piece in pieces], tokenizer)
+
+
+def _write_docs(folder: Path, tables: Sequence[pa.Table], tokenizer: Tokenizer) -> None:
+    """One table of documents from several, whose starts are counted from the first; columns stay columns throughout."""
+    plain = [table.replace_schema_metadata(None) for table in tables]
+    docs = pa.concat_tables([_COLUMNS.empty_table(), *plain])
     columns = {name: docs[name] for name in _COLUMNS.names} | {"start": _starts(docs["num_tokens"].to_numpy())}
     write_table(_docs_table(columns, storage(tokenizer.size), tokenizer.fingerprint), folder / DOCS_FILE)
 
@@ -105,12 +138,13 @@ class TokenShards:
     """One part of a tokens artifact, open for reading. Arrays it gives are read-only views of the files."""
 
     def __init__(self, ids: np.ndarray, docs: pa.Table) -> None:
-        """Use `open`."""
-        self._ids = ids
-        self._names = docs["id"].combine_chunks()
-        self._starts = docs["start"].to_numpy()
-        self._num_bytes = docs["num_bytes"].to_numpy()
+        """Use `open`. Memory: about 32 bytes a document, and its id."""
+        self.ids: Final = ids  # of all documents, one after another
+        self.starts: Final[np.ndarray] = docs["start"].to_numpy()  # of each document in `ids`
         self.lengths: Final[np.ndarray] = docs["num_tokens"].to_numpy().astype(np.int64)  # tokens of each document
+        # Ids of more than 2 GiB in all do not fit the offsets of a plain string column.
+        self.names: Final[pa.Array] = docs["id"].cast(pa.large_string()).combine_chunks()
+        self._num_bytes = docs["num_bytes"].to_numpy()
 
     @classmethod
     def open(cls, folder: Path, part: str) -> "TokenShards":
@@ -137,7 +171,7 @@ class TokenShards:
     @property
     def num_tokens(self) -> int:
         """Tokens in this part, the two special ones of each document included."""
-        return len(self._ids)
+        return len(self.ids)
 
     @property
     def num_bytes(self) -> int:
@@ -147,18 +181,22 @@ class TokenShards:
     def occurrences(self, size: int) -> np.ndarray:
         """How often each of `size` ids occurs in this part, int64; reads it once, a piece at a time."""
         counts = np.zeros(size, dtype=np.int64)
-        for start in range(0, len(self._ids), _COUNTED_AT_ONCE):
-            counts += np.bincount(self._ids[start : start + _COUNTED_AT_ONCE], minlength=size)
+        for start in range(0, len(self.ids), _COUNTED_AT_ONCE):
+            counts += np.bincount(self.ids[start : start + _COUNTED_AT_ONCE], minlength=size)
         return counts
 
     def doc(self, index: int) -> np.ndarray:
         """Ids of one document from `<|bos|>` to `<|end|>`, in the unsigned type of the file: widen before arithmetic."""
-        start = int(self._starts[index])
-        return self._ids[start : start + int(self.lengths[index])]
+        start = int(self.starts[index])
+        return self.ids[start : start + int(self.lengths[index])]
 
     def doc_id(self, index: int) -> str:
         """The id the document has in the corpus."""
-        return str(self._names[index].as_py())
+        return str(self.names[index].as_py())
+
+    def numbers(self, doc_ids: pa.Array) -> np.ndarray:
+        """The documents that have one of these ids, ascending; ids that none has are passed over. One compiled pass."""
+        return np.flatnonzero(pc.is_in(self.names, doc_ids.cast(pa.large_string())).to_numpy(zero_copy_only=False))
 
     def doc_bytes(self, index: int) -> int:
         """Bytes of the document's UTF-8 text."""

@@ -1,22 +1,41 @@
-"""tokens/tokenizer: text to ids and back, byte for byte, through one byte-level BPE vocabulary.
+"""tokens/tokenizer: text to ids and back through one vocabulary, learnt here or brought from elsewhere.
 
 A tokenizer is four files that Hugging Face tools load unchanged. Text is only ever text here: a document that spells
-`<|end|>` gets the ids of those seven characters; special ids are placed by the renderer and the shard writer alone. Does not
-learn vocabularies (tokens/learn) and knows no chat markup (tokens/renderer).
+`<|end|>` gets the ids of those seven characters; special ids are placed by the renderer and the shard writer alone. Which
+tokens open and close documents and turns is said by tokenizer_config.json. Does not learn vocabularies (tokens/learn), fetch
+foreign ones (tokens/foreign) or know chat markup (tokens/renderer).
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 import tokenizers
 
 from whorl.core.errors import ArtifactError, DataError
+from whorl.tokens.column import EncodedColumn, checked, encode_by_reference, text_column
+from whorl.tokens.fast import Encoder, find_encoder
+from whorl.tokens.vocabulary import Vocabulary
 
-__all__ = ["BOS", "END", "FILES", "PAD", "ROLE_TOKENS", "SPECIALS", "TEMPLATE_FILE", "VOCABULARY_FILE", "Ids", "Tokenizer"]
+__all__ = [
+    "BOS",
+    "CONFIG_FILE",
+    "END",
+    "FILES",
+    "PAD",
+    "ROLE_TOKENS",
+    "SPECIALS",
+    "TEMPLATE_FILE",
+    "VOCABULARY_FILE",
+    "EncodedColumn",
+    "Ids",
+    "Tokenizer",
+]
 
 Ids = np.ndarray[tuple[int], np.dtype[np.int32]]
 
@@ -27,21 +46,24 @@ ROLE_TOKENS: Final[Mapping[str, str]] = {role: f"<|{role}|>" for role in ("syste
 SPECIALS: Final = (BOS, END, PAD, *ROLE_TOKENS.values())  # in a learnt vocabulary the id is the place in this tuple
 
 VOCABULARY_FILE: Final = "tokenizer.json"
+CONFIG_FILE: Final = "tokenizer_config.json"
 TEMPLATE_FILE: Final = "chat_template.jinja"
-FILES: Final = (VOCABULARY_FILE, "tokenizer_config.json", "special_tokens_map.json", TEMPLATE_FILE)
+FILES: Final = (VOCABULARY_FILE, CONFIG_FILE, "special_tokens_map.json", TEMPLATE_FILE)
 
-_TEXTS_AT_ONCE = 1024  # bounds the memory of Encoding objects, about 100 bytes a token, while a batch is encoded
+_FEW_BYTES: Final = 1 << 16  # below it the reference is done before a faster encoder is opened
 
 
 class Tokenizer:
-    """A vocabulary in use. Immutable; equal fingerprints give equal ids."""
+    """A vocabulary in use. Immutable; equal fingerprints give equal ids, whichever library computes them."""
 
     def __init__(self, files: Mapping[str, str], where: str = "tokenizer") -> None:
         """From the contents of the four files, by name. Raises ArtifactError naming `where`."""
         self.files: Final[Mapping[str, str]] = dict(files)
         self.fingerprint: Final = hashlib.sha256(files[VOCABULARY_FILE].encode()).hexdigest()
+        self._vocabulary = Vocabulary.parse(files[VOCABULARY_FILE], f"{where}: {VOCABULARY_FILE}")
         self._backend = _backend(files[VOCABULARY_FILE], where)
-        self._special_ids = _special_ids(self._backend, where)
+        self._frame, self._roles = _special_tokens(files[CONFIG_FILE], where)
+        _check_special(self._vocabulary, self._backend, {*self._frame.values(), *self._roles.values()}, where)
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -49,7 +71,8 @@ class Tokenizer:
         missing = [name for name in FILES if not (folder / name).is_file()]
         if missing:
             raise ArtifactError(
-                f"{folder}: no {', '.join(missing)}; want a tokenizer folder holding {', '.join(FILES)} (made by tokens.learn)"
+                f"{folder}: no {', '.join(missing)}; want a tokenizer folder holding {', '.join(FILES)} (made by tokens.learn, "
+                "or by tokens.load from a vocabulary of somebody else)"
             )
         return cls({name: (folder / name).read_text(encoding="utf-8") for name in FILES}, str(folder))
 
@@ -61,60 +84,112 @@ class Tokenizer:
 
     @property
     def size(self) -> int:
-        """Number of ids, special ones included; every id is below it."""
-        return int(self._backend.get_vocab_size(with_added_tokens=True))
+        """Number of ids, special ones included; every id is below it. In a vocabulary from elsewhere some may mean nothing."""
+        return self._vocabulary.size
 
     @property
     def bos(self) -> int:
         """The id that opens a document."""
-        return self._special_ids[BOS]
+        return self._vocabulary.special[self._frame["bos"]]
 
     @property
     def end(self) -> int:
         """The id that closes a document and every turn."""
-        return self._special_ids[END]
+        return self._vocabulary.special[self._frame["end"]]
 
     @property
     def pad(self) -> int:
         """The id that fills."""
-        return self._special_ids[PAD]
+        return self._vocabulary.special[self._frame["pad"]]
+
+    @property
+    def frame(self) -> Mapping[str, str]:
+        """The tokens called `bos`, `end` and `pad`."""
+        return self._frame
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """Role -> the token that opens its turns; empty in a vocabulary that was brought in without a chat markup."""
+        return self._roles
 
     def role(self, name: str) -> int:
         """The id that opens a turn of this role. Raises KeyError for an unknown one."""
-        return self._special_ids[ROLE_TOKENS[name]]
+        return self._vocabulary.special[self._roles[name]]
+
+    @property
+    def lossless(self) -> bool:
+        """Whether `decode(encode(text)) == text` for every text. True of all that tokens/learn makes.
+
+        A vocabulary from elsewhere may lower case, strip accents, join spaces (BERT), or read U+2581 as a space (Llama 2):
+        what it loses is lost before the first id, so bits per byte of such a model are not those of the text.
+        """
+        return self._vocabulary.is_lossless
+
+    @property
+    def encoder(self) -> str:
+        """The library that encodes columns: `gigatoken` or `tokenizers`. Never changes an id."""
+        return "gigatoken" if self._encoder.fast else "tokenizers"
+
+    @property
+    def encoder_reason(self) -> str:
+        """Why not the faster one; empty when it is."""
+        return self._encoder.reason
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text, none of them special, whatever the text spells. Raises DataError for a lone surrogate."""
-        try:
-            ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
-        except TypeError as error:
-            raise _not_unicode([text]) from error
+        """Ids of a text, none of them special, whatever the text spells. Raises DataError for a lone surrogate.
+
+        Only a token for what a vocabulary from elsewhere cannot write (`<unk>`) may be both special and in a text.
+        """
+        ids: list[int] = encode_by_reference(self._reader, [text]).ids.tolist()
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """The same for many texts on all cores; one int32 array each."""
-        return list(self._encoded(texts))
+        ids, offsets = self.encode_column(text_column(texts))
+        return np.split(ids.astype(np.int32), offsets[1:-1]) if len(texts) else []
 
-    def _encoded(self, texts: Sequence[str]) -> Iterator[Ids]:
-        pending = iter(texts)
-        while chunk := list(islice(pending, _TEXTS_AT_ONCE)):
-            try:
-                encodings = self._backend.encode_batch_fast(chunk, add_special_tokens=False)
-            except TypeError as error:
-                raise _not_unicode(chunk) from error
-            for encoding in encodings:
-                yield np.array(encoding.ids, dtype=np.int32)
+    def encode_column(self, texts: pa.Array) -> EncodedColumn:
+        """The same for a column of strings; where it can, without making an object of any text.
+
+        Raises DataError for a null and for bytes that are no UTF-8.
+        """
+        texts = checked(texts)
+        if texts.nbytes >= _FEW_BYTES and self._encoder.fast:
+            return self._encoder.fast.encode(texts)
+        return encode_by_reference(self._reader, texts.to_pylist())
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """The text of ids; `decode(encode(text)) == text`. Special ids come out spelled; bytes that are no UTF-8 as U+FFFD.
+        """The text of ids; `decode(encode(text)) == text` where `lossless`. Special ids come out spelled; bytes that are no
+        UTF-8 as U+FFFD.
 
         Raises DataError for an id outside the vocabulary, which the library would skip without a word.
         """
         array = np.asarray(ids, dtype=np.int64)
         wrong = array[(array < 0) | (array >= self.size)]
+        if not wrong.size and self._is_sparse:
+            wrong = array[~np.isin(array, self._known)]
         if wrong.size:
             raise DataError(f"id {wrong[0]} is outside the vocabulary of {self.size}; was it made by another tokenizer?")
         return str(self._backend.decode(array.tolist(), skip_special_tokens=False))
+
+    @cached_property
+    def _reader(self) -> tokenizers.Tokenizer:
+        """Reads text; `_backend` also knows how special tokens are spelled."""
+        if self._vocabulary.is_read_alike:
+            return self._backend
+        return _backend(json.dumps(self._vocabulary.text_form()), "text form")
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return find_encoder(self._vocabulary, self._reader)
+
+    @property
+    def _is_sparse(self) -> bool:
+        return len(self._vocabulary.ids) < self.size
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        return np.array(sorted(self._vocabulary.ids), dtype=np.int64)
 
 
 def _backend(vocabulary: str, where: str) -> tokenizers.Tokenizer:
@@ -131,22 +206,36 @@ def _backend(vocabulary: str, where: str) -> tokenizers.Tokenizer:
     return backend
 
 
-def _special_ids(backend: tokenizers.Tokenizer, where: str) -> dict[str, int]:
-    special = {token.content: number for number, token in backend.get_added_tokens_decoder().items() if token.special}
-    missing = [token for token in SPECIALS if token not in special]
+def _special_tokens(config: str, where: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What tokenizer_config.json calls the tokens that frame documents, and those that open turns."""
+    try:
+        said: Any = json.loads(config)
+    except ValueError as error:
+        raise ArtifactError(f"{where}: {CONFIG_FILE} is not JSON ({error}); copy it again from its source") from error
+    if not isinstance(said, dict):
+        raise ArtifactError(f"{where}: {CONFIG_FILE} is no JSON object; copy it again from its source")
+    frame = {name: said.get(f"{key}_token") for name, key in (("bos", "bos"), ("end", "eos"), ("pad", "pad"))}
+    unnamed = [name for name, token in frame.items() if not isinstance(token, str)]
+    if unnamed:
+        raise ArtifactError(f"{where}: {CONFIG_FILE} names no token for {', '.join(unnamed)}; bring it in with tokens.load")
+    listed = said.get("additional_special_tokens", [])
+    roles = said.get("role_tokens", {role: token for role, token in ROLE_TOKENS.items() if token in listed})
+    return {name: str(token) for name, token in frame.items()}, roles
+
+
+def _check_special(vocabulary: Vocabulary, backend: tokenizers.Tokenizer, wanted: set[str], where: str) -> None:
+    missing = sorted(wanted - vocabulary.special.keys())
     if missing:
-        raise ArtifactError(f"{where}: {VOCABULARY_FILE} has no special token {' '.join(missing)}; want {' '.join(SPECIALS)}")
-    return {token: special[token] for token in SPECIALS}
-
-
-def _not_unicode(texts: Sequence[object]) -> DataError:
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            return DataError(f"text {number} of {len(texts)}: want a string, got {type(text).__name__}")
-        for place, character in enumerate(text):
-            if "\ud800" <= character <= "\udfff":
-                return DataError(
-                    f"text {number} of {len(texts)}: character {place} is the lone surrogate U+{ord(character):04X}, "
-                    "which no UTF-8 text holds; decode the source again with errors='replace'"
-                )
-    return DataError(f"the tokenizer refused one of {len(texts)} texts")
+        raise ArtifactError(f"{where}: {VOCABULARY_FILE} has no special token {' '.join(missing)}, which {CONFIG_FILE} names")
+    spelled = sorted(wanted & vocabulary.spelled_by_text)
+    if spelled:
+        raise ArtifactError(
+            f"{where}: {' '.join(spelled)} is also an ordinary piece of text, so a document could end itself; "
+            "name other tokens with tokens.load"
+        )
+    for token in vocabulary.added:
+        if backend.token_to_id(token["content"]) != token["id"]:
+            raise ArtifactError(
+                f"{where}: {VOCABULARY_FILE} says that {token['content']} is id {token['id']}, but the library reads it as "
+                f"{backend.token_to_id(token['content'])}; the file contradicts itself"
+            )

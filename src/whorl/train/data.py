@@ -1,10 +1,9 @@
-"""train/data: packed numpy rows as tensors, fetched one step ahead of the computation.
+"""train/data: packed numpy rows as tensors on the device.
 
-Does not pack or shuffle: batches come from a pure function of the step, so fetching ahead changes nothing but the wait.
+Does not pack, shuffle or fetch ahead: that is tokens.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from whorl.tokens.batch import Batch
 
-__all__ = ["Rows", "ahead", "to_rows"]
+__all__ = ["Rows", "to_rows"]
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,3 @@ def to_rows(batch: Batch, device: torch.device) -> Rows:
         return torch.from_numpy(array).to(device)
 
     return Rows(moved(batch.ids), moved(batch.targets), moved(batch.weights), moved(batch.docs), moved(batch.positions))
-
-
-def ahead(batch_of: Callable[[int], Batch], first: int, stop: int) -> Iterator[Batch]:
-    """`batch_of(first)` to `batch_of(stop - 1)`; a thread makes the next one while this one is used."""
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-        pending = pool.submit(batch_of, first) if first < stop else None
-        for step in range(first, stop):
-            assert pending is not None, "a batch is pending until the last one is handed over"
-            batch = pending.result()
-            pending = pool.submit(batch_of, step + 1) if step + 1 < stop else None
-            yield batch

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from whorl.core.errors import DataError
 from whorl.model.transformer import Transformer
 from whorl.tokens.batch import Batch
-from whorl.train.data import ahead, to_rows
+from whorl.tokens.workers import ahead
+from whorl.train.data import to_rows
 from whorl.train.objectives import Objective
 from whorl.train.optimizers import Stepper
 

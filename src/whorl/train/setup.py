@@ -3,6 +3,7 @@
 Every refusal says which two things disagree, with their figures. Does not train and does not read the recipe.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,13 @@ from whorl.model import checkpoint
 from whorl.model.config import ModelConfig
 from whorl.model.families import Family
 from whorl.model.transformer import Transformer
-from whorl.tokens.loader import Loader
 from whorl.tokens.renderer import Renderer
 from whorl.tokens.shards import TOKENIZER_FOLDER
 from whorl.tokens.tokenizer import VOCABULARY_FILE, Tokenizer
+from whorl.train.mix import Batches
 from whorl.train.validate import HeldOut
 
-__all__ = ["Setup", "Source", "fresh_source", "loaded_source", "tokenizer_folder"]
+__all__ = ["Feed", "Setup", "Source", "fresh_source", "loaded_source", "tokenizer_folder"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,16 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Feed:
+    """What a fit reads: a function of its data, its tokenizer and its seed."""
+
+    sources: tuple[Artifact, ...]
+    tokenizer: Tokenizer
+    tokenizer_folder: Path
+    loader: Batches
+
+
+@dataclass(frozen=True)
 class Setup:
     """Everything opened for one fit."""
 
@@ -40,7 +51,7 @@ class Setup:
     tokenizer: Tokenizer
     tokenizer_folder: Path
     renderer: Renderer
-    loader: Loader
+    loader: Batches
     held_out: HeldOut | None
 
     @property
@@ -59,11 +70,23 @@ class Setup:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
 
-def tokenizer_folder(data: Artifact, start: Artifact | None) -> Path:
+def tokenizer_folder(sources: Sequence[Artifact], start: Artifact | None) -> Path:
     """Where the tokenizer is: beside the tokens, or in the checkpoint to go on from.
 
-    Raises ConfigError when there is neither or the two differ, ArtifactError when the checkpoint has none.
+    Raises ConfigError when there is neither or two differ, ArtifactError when the checkpoint has none.
     """
+    folders = [_tokenizer_folder(data, start) for data in sources]
+    made_with = [Tokenizer.load(folder).fingerprint for folder in folders] if len(folders) > 1 else []
+    for data, fingerprint in zip(sources, made_with, strict=False):
+        if fingerprint != made_with[0]:
+            raise ConfigError(
+                f"{data.path} was encoded with tokenizer {fingerprint[:12]}, but {sources[0].path} with {made_with[0][:12]}; "
+                "encode everything that is mixed with the same tokenizer"
+            )
+    return folders[0]
+
+
+def _tokenizer_folder(data: Artifact, start: Artifact | None) -> Path:
     beside_data = data.path / TOKENIZER_FOLDER
     if start is None:
         if not beside_data.is_dir():

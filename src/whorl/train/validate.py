@@ -5,7 +5,6 @@ targets spell. Sequences are cut into rows as in training, so a cut costs contex
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,8 @@ import torch
 from whorl.core.seed import Seed
 from whorl.measure.bits import bits_per_byte
 from whorl.model.transformer import Transformer
-from whorl.tokens.loader import Loader, Sequences
+from whorl.tokens.loader import Loader
+from whorl.tokens.sequences import joined_sequences
 from whorl.train.data import to_rows
 from whorl.train.nats import watched_nats
 from whorl.train.objectives import Material
@@ -39,36 +39,21 @@ class HeldOut:
         return bits_per_byte(float(total), self.num_bytes)
 
 
-def held_out(material: Material, *, count: int, end: int, rows: int, width: int) -> HeldOut | None:
-    """The first `count` sequences that a row (or several, where they may be cut) can hold; None when there are none."""
-    lengths = np.asarray(material.sequences.lengths())
-    longest = math.inf if material.on_long == "split" else width
-    chosen = np.flatnonzero(lengths <= longest)[:count].tolist()
-    num_bytes = sum(material.num_bytes(index) for index in chosen)
+def held_out(*materials: Material, count: int, end: int, rows: int, width: int) -> HeldOut | None:
+    """The first `count` sequences that a row (or several, where they may be cut) can hold; None when there are none.
+
+    Of several sources, equally many of each, so that every one is watched.
+    """
+    chosen = [_fitting(material, -(-count // len(materials)), width) for material in materials]
+    num_bytes = sum(material.num_bytes(index) for material, few in zip(materials, chosen, strict=True) for index in few)
     if not num_bytes:
         return None
-    few = Material(_Chosen(material.sequences, chosen), lambda index: material.num_bytes(chosen[index]), material.on_long)
-    return HeldOut(few.loader(rows=rows, width=width, seed=Seed(0)), num_bytes, end)
+    parts = [material.sequences.chosen(few) for material, few in zip(materials, chosen, strict=True)]
+    sequences = parts[0] if len(parts) == 1 else joined_sequences(parts)
+    return HeldOut(Loader(sequences, rows=rows, width=width, seed=Seed(0)), num_bytes, end)
 
 
-class _Chosen:
-    """Some sequences of others; see Sequences."""
-
-    def __init__(self, sequences: Sequences, chosen: Sequence[int]) -> None:
-        self._sequences = sequences
-        self._chosen = chosen
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    def lengths(self) -> np.ndarray:
-        return np.asarray(self._sequences.lengths())[list(self._chosen)]
-
-    def ids(self, index: int) -> np.ndarray:
-        return self._sequences.ids(self._chosen[index])
-
-    def weights(self, index: int) -> np.ndarray:
-        return self._sequences.weights(self._chosen[index])
-
-    def name(self, index: int) -> str:
-        return self._sequences.name(self._chosen[index])
+def _fitting(material: Material, count: int, width: int) -> list[int]:
+    longest = math.inf if material.on_long == "split" else width
+    few: list[int] = np.flatnonzero(material.sequences.lengths() <= longest)[:count].tolist()
+    return few

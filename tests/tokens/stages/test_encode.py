@@ -57,6 +57,23 @@ def test_counts_are_those_of_the_text(encode, tokenizer):
     assert counts["unused_vocabulary"] == tokenizer.size - 2 - len(set(ids)), "train shows <|bos|>, <|end|> and this text"
 
 
+def test_the_library_that_encoded_is_said_and_why_not_the_faster_one(encode):
+    _, counts = encode("one", [ROWS])
+    assert counts["encoder"] == "gigatoken"
+    assert "encoder_reason" not in counts
+    other = learn_tokenizer(["thread of the loom"] * 2, size=520, kind="wordpiece")
+    folder, counts = encode("two", [ROWS], vocabulary=other)
+    assert (counts["encoder"], counts["encoder_reason"]) == ("tokenizers", "gigatoken encodes BPE, and this is WordPiece")
+    assert other.decode(TokenShards.open(folder, "train").doc(1)) == f"<|bos|>{ROWS[1][1]}<|end|>"
+
+
+def test_many_documents_get_the_ids_of_few(encode, tokenizer):
+    rows = [(f"d{n}", f"{n} threads, \ua7ce and \u017f {'loom ' * (n % 40)}<|end|>", "train") for n in range(1500)]
+    shards = TokenShards.open(encode("many", [rows])[0], "train")
+    for n, row in enumerate(rows):
+        assert shards.doc(n).tolist() == [tokenizer.bos, *tokenizer.encode(row[1]), tokenizer.end]
+
+
 def test_sharding_does_not_change_the_artifact(encode):
     whole, _ = encode("whole", [ROWS])
     cut, _ = encode("cut", [ROWS[:3], [], ROWS[3:30], ROWS[30:]])

@@ -1,19 +1,18 @@
-"""cli/verbs/data: look into a corpus: some documents, why one was dropped, what was dropped and why."""
+"""cli/verbs/data: look into a corpus: some documents, why one was dropped, what training read when."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.text import Text
 
 from whorl.cli import reach
 from whorl.cli.corpus_drawing import changes_drawn, document, stats_drawn, verdict, whatif_drawn
-from whorl.cli.options import HERE, Project
+from whorl.cli.options import HERE, Project, Trust
 from whorl.cli.terminal import Terminal
 from whorl.core.errors import UsageError
 
-__all__ = ["diff", "peek", "stats", "whatif", "why"]
+__all__ = ["diff", "peek", "read", "stats", "whatif", "why"]
 
 PANEL = "Look inside"
 
@@ -25,6 +24,11 @@ Before = Annotated[str, typer.Argument(metavar="BEFORE", help="A corpus, e.g. cl
 After = Annotated[str, typer.Argument(metavar="AFTER", help="Another one.")]
 CleanedName = Annotated[str, typer.Argument(metavar="NAME", help="Documents made by corpus.refine.")]
 Changes = Annotated[list[str], typer.Argument(metavar="FILTER.THRESHOLD=VALUE", help="Thresholds to change.")]
+Trained = Annotated[
+    str | None, typer.Argument(metavar="CHECKPOINT", help="What was trained; without it, what was trained last.")
+]
+AtStep = Annotated[int | None, typer.Option("--step", metavar="N", help="Which documents were in this step, counted from 1.")]
+ByDoc = Annotated[str | None, typer.Option("--doc", metavar="DOC", help="Which steps read this document.")]
 DrawSeed = Annotated[int, typer.Option("--seed", metavar="SEED", help="Another seed shows others.")]
 
 
@@ -40,6 +44,36 @@ def peek(
     artifact = reach.found(reach.opened_workspace(project), "documents", what)
     rows = reach.ledger_rows("peek", artifact.path, dropped=dropped, n=n, seed=seed)
     terminal.answer({"fingerprint": artifact.fingerprint, "documents": rows}, *(item for row in rows for item in document(row)))
+
+
+def read(
+    terminal: Terminal,
+    what: Trained = None,
+    *,
+    step: AtStep = None,
+    doc: ByDoc = None,
+    trust: Trust = None,
+    project: Project = HERE,
+) -> None:
+    """Say which documents a step of training read, or which steps read a document; told from the seed, not from a log.
+
+    Examples:
+      whorl data read base --step 100
+      whorl data read base --doc python_docs:json
+    """
+    if (step is None) == (doc is None):
+        raise UsageError("want exactly one of --step N (which documents were in it) and --doc DOC (when was it read)")
+    workspace = reach.opened_workspace(project)
+    artifact = reach.found(workspace, "checkpoint", what)
+    reading = reach.reading(workspace, artifact, trust or ())
+    known = {"fingerprint": artifact.fingerprint, "steps": reading.steps}
+    if step is not None:
+        names = reading.documents(step)
+        terminal.answer({**known, "step": step, "documents": names}, *names)
+    elif doc is not None:
+        steps = reading.steps_of(doc)
+        head = f"{doc}  read in {len(steps)} of {reading.steps} steps"
+        terminal.answer({**known, "doc": doc, "read_in": steps}, head, *map(str, steps))
 
 
 def why(terminal: Terminal, doc_id: DocId, what: What = None, *, project: Project = HERE) -> None:
@@ -95,4 +129,4 @@ def _change(text: str) -> tuple[str, Any]:
     address, equals, value = text.partition("=")
     if not equals or "." not in address:
         raise UsageError(f"'{text}': want FILTER.THRESHOLD=VALUE, e.g. gopher_quality.min_words=30")
-    return address, yaml.safe_load(value)
+    return address, reach.plain_value(value)

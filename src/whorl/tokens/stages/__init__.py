@@ -1,1 +1,1 @@
-"""tokens/stages: the steps `tokens.learn` (documents -> tokenizer) and `tokens.encode` (documents -> tokens)."""
+"""tokens/stages: the steps that make vocabularies and token shards, and that take shards from and to other tools."""

@@ -58,7 +58,7 @@ class Encode(Stage):
         tokenizer.save(job.folder / TOKENIZER_FOLDER)
         for part in PARTS:
             join_shards([piece / part for piece in pieces], job.folder / part, tokenizer)
-        return _counts(job.folder, tokenizer.size)
+        return _counts(job.folder, tokenizer.size) | _encoder(tokenizer)
 
     def _tasks(self, job: Job, documents: Artifact, vocabulary: Path, tokenizer: Tokenizer) -> list["_Task"]:
         paths = shard_paths(documents.path)
@@ -86,7 +86,7 @@ class _Task:
         for part in PARTS:
             with ShardWriter(folder / part, tokenizer) as writer:
                 for batch in table.filter(pc.equal(table["part"], part)).to_batches(max_chunksize=_DOCUMENTS_AT_ONCE):
-                    writer.add(batch["id"].to_pylist(), batch["text"].to_pylist())
+                    writer.add(batch["id"], batch["text"])
 
 
 def _encode_shard(task: _Task) -> Path:
@@ -102,6 +102,11 @@ def _check_parts(table: pa.Table, path: Path) -> None:
             f"{path}: {len(strays)} of {len(table)} documents have no known part (first: {strays['id'][0]}, part "
             f"{strays['part'][0]}); want {', '.join(PARTS)}: draw parts with corpus.refine first"
         )
+
+
+def _encoder(tokenizer: Tokenizer) -> dict[str, str]:
+    """Which library computed the ids, and why not the faster one. The ids do not depend on it."""
+    return {"encoder": tokenizer.encoder} | ({"encoder_reason": tokenizer.encoder_reason} if tokenizer.encoder_reason else {})
 
 
 def _counts(folder: Path, size: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -17,13 +17,13 @@ from torch import Tensor
 from whorl.core.config import Member, Part
 from whorl.core.seed import Seed
 from whorl.model.transformer import Transformer
-from whorl.tokens.loader import Loader, Sequences
+from whorl.tokens.loader import Loader
+from whorl.tokens.row_stream import OnLong
+from whorl.tokens.sequences import Sequences
 from whorl.tokens.tokenizer import Tokenizer
 from whorl.train.data import Rows
 
 __all__ = ["Material", "Objective", "OnLong"]
-
-OnLong = Literal["split", "fail", "skip"]  # what happens to a sequence longer than a row
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,7 @@ class Material:
 
     def loader(self, *, rows: int, width: int, seed: Seed) -> Loader:
         """Batches of these sequences. Raises DataError when none can be read, or one is too long and may not be."""
-        return Loader(
-            self.sequences,
-            rows=rows,
-            width=width,
-            seed=seed,
-            split_long=self.on_long == "split",
-            on_long="skip" if self.on_long == "skip" else "fail",
-        )
+        return Loader(self.sequences, rows=rows, width=width, seed=seed, on_long=self.on_long)
 
 
 class Objective(Member, is_door=True):

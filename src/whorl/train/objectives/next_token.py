@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whorl.core.config import Part
 from whorl.model.transformer import Transformer
-from whorl.tokens.loader import TextSequences
+from whorl.tokens.sequences import text_sequences
 from whorl.tokens.shards import TokenShards
 from whorl.tokens.tokenizer import Tokenizer
 from whorl.train.data import Rows
@@ -30,7 +30,7 @@ class NextToken(Objective):
         """See Objective.material. The ids were made when the corpus was encoded."""
         del tokenizer
         shards = TokenShards.open(folder, part)
-        return Material(TextSequences(shards), shards.doc_bytes, "split")
+        return Material(text_sequences(shards), shards.doc_bytes, "split")
 
     def loss(self, model: Transformer, rows: Rows) -> Float[Tensor, ""]:
         """See Objective.loss."""

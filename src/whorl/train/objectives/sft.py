@@ -13,8 +13,8 @@ from torch import Tensor
 from whorl.core.config import Part
 from whorl.core.records import Dialogue, read_dialogues
 from whorl.model.transformer import Transformer
-from whorl.tokens.loader import DialogueSequences
 from whorl.tokens.renderer import Renderer
+from whorl.tokens.sequences import dialogue_sequences
 from whorl.tokens.tokenizer import Tokenizer
 from whorl.train.data import Rows
 from whorl.train.nats import summed_nats
@@ -33,7 +33,7 @@ class Sft(Objective):
     def material(self, folder: Path, part: Part, tokenizer: Tokenizer) -> Material:
         """See Objective.material. Text that carries loss is what the assistant says."""
         dialogues = list(read_dialogues(folder, (part,)))
-        sequences = DialogueSequences(dialogues, Renderer(tokenizer))
+        sequences = dialogue_sequences(dialogues, Renderer(tokenizer))
         return Material(sequences, lambda index: _said_bytes(dialogues[index]), self.on_long)
 
     def loss(self, model: Transformer, rows: Rows) -> Float[Tensor, ""]:

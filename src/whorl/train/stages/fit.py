@@ -33,10 +33,11 @@ from whorl.train import state
 from whorl.train.journal import Journal
 from whorl.train.length import num_steps
 from whorl.train.loop import Pieces, train
+from whorl.train.mix import Data, Mix, batches, ingredients, total_steps
 from whorl.train.objectives import Objective
 from whorl.train.optimizers import Optimizer
 from whorl.train.schedules import Schedule
-from whorl.train.setup import Setup, Source, fresh_source, loaded_source, tokenizer_folder
+from whorl.train.setup import Feed, Setup, Source, fresh_source, loaded_source, tokenizer_folder
 from whorl.train.validate import HeldOut, held_out
 from whorl.train.weights import weights_of
 
@@ -56,14 +57,14 @@ class Watch(Config):
 class Fit(Stage):
     """Train until the written length is reached; deterministic for one machine kind and thread count."""
 
-    code_version: ClassVar[int] = 1
+    code_version: ClassVar[int] = 2  # 2: the order of rows is computed, not drawn in advance
     makes: ClassVar[str] = "checkpoint"
     also_makes: ClassVar[tuple[str, ...]] = ("state",)
     is_seeded: ClassVar[bool] = True
 
     model: Family | None = None  # a fresh model; or:
     start: Ref[Literal["checkpoint"]] | None = None  # the weights and tokenizer to go on from
-    data: Ref[Literal["tokens", "dialogues"]]
+    data: Data  # what to train on; or several sources: {mix: [{from: ids, weight: 3}, {from: more, weight: 1}]}
     objective: Objective
     optimizer: Optimizer = Field(default_factory=lambda: Optimizer.model_validate({"use": "muon"}))
     schedule: Schedule = Field(default_factory=lambda: Schedule.model_validate({"use": "wsd"}))
@@ -82,8 +83,11 @@ class Fit(Stage):
     def _pieces_fit(self) -> Self:
         if (self.model is None) == (self.start is None):
             raise ValueError("want exactly one of model (a fresh one) and start (a checkpoint to go on from)")
-        if self.data.part not in (None, "train"):
-            raise ValueError(f"data: {self.data}: only the part 'train' is trained on; write data: {self.data.target}")
+        for ref in (one.from_ for one in ingredients(self.data)):
+            if ref.part not in (None, "train"):
+                raise ValueError(f"data: {ref}: only the part 'train' is trained on; write data: {ref.target}")
+        if isinstance(self.data, Mix) and self.length.unit == "epochs":
+            raise ValueError("length in epochs: every source of a mixture has epochs of its own; write tokens, steps or a time")
         if self.max_positions is not None and self.model is None:
             raise ValueError("max_positions is a property of a fresh model; with start, the checkpoint's holds")
         if self.max_positions is not None and self.max_positions < self.width:
@@ -131,7 +135,7 @@ class Fit(Stage):
             return None
         if self.length.unit != "epochs":
             return float(num_steps(self.length, tokens_per_step=per_step, steps_per_epoch=0) * per_step)
-        data = inputs.get(self.data.target)
+        data = inputs.get(ingredients(self.data)[0].from_.target)
         if data is None or data.kind != "tokens":
             return None
         return self.length.amount * TokenShards.open(data.path, "train").num_tokens
@@ -144,9 +148,9 @@ class Fit(Stage):
         stage = self.settled({})
         with _quiet(stage.threads, job.seed):
             setup = stage.opened(job)
-            total = num_steps(
-                stage.length, tokens_per_step=setup.loader.tokens_per_step, steps_per_epoch=setup.loader.steps_per_epoch
-            )
+            total, is_cut = total_steps(stage.length, stage.data, setup.loader)
+            if is_cut:
+                job.events.warn(f"length '{stage.length}' ends after {total} steps: a source has been read max_epochs times")
             stage._announce(job, setup, total)
             pieces = stage._pieces(setup, total)
             gc.collect()
@@ -156,21 +160,28 @@ class Fit(Stage):
 
     def opened(self, job: Job) -> Setup:
         """Data and model, checked against each other. The stage must be settled."""
-        data = job.open(self.data)
-        if data.kind != self.objective.reads:
-            raise ConfigError(f"objective '{self.objective.use}' reads {self.objective.reads}, but data is {data.kind}")
         start = job.open(self.start) if self.start else None
-        folder = tokenizer_folder(data, start)
-        tokenizer = Tokenizer.load(folder)
-        material = self.objective.material(data.path, "train", tokenizer)
+        feed = self.feed(job.inputs, job.seed)
         return Setup(
-            source=self._source(start, tokenizer, job.seed.child("init")),
-            tokenizer=tokenizer,
-            tokenizer_folder=folder,
-            renderer=Renderer(tokenizer),
-            loader=material.loader(rows=self.rows, width=self.width, seed=job.seed.child("data")),
-            held_out=self._held_out(job, data, tokenizer),
+            source=self._source(start, feed.tokenizer, job.seed.child("init")),
+            tokenizer=feed.tokenizer,
+            tokenizer_folder=feed.tokenizer_folder,
+            renderer=Renderer(feed.tokenizer),
+            loader=feed.loader,
+            held_out=self._held_out(job, feed),
         )
+
+    def feed(self, inputs: Mapping[str, Artifact], seed: Seed) -> Feed:
+        """What is read at which step, from the finished inputs by reference target and the seed of the stage; nothing else."""
+        sources = tuple(inputs[one.from_.target] for one in ingredients(self.data))
+        for data in sources:
+            if data.kind != self.objective.reads:
+                raise ConfigError(f"objective '{self.objective.use}' reads {self.objective.reads}, but data is {data.kind}")
+        folder = tokenizer_folder(sources, inputs[self.start.target] if self.start else None)
+        tokenizer = Tokenizer.load(folder)
+        materials = [self.objective.material(data.path, "train", tokenizer) for data in sources]
+        loader = batches(self.data, materials, rows=self.rows, width=self.width, seed=seed.child("data"))
+        return Feed(sources, tokenizer, folder, loader)
 
     def _source(self, start: Artifact | None, tokenizer: Tokenizer, seed: Seed) -> Source:
         device = pick_device().name
@@ -183,12 +194,12 @@ class Fit(Stage):
         source.model.compute_dtype = torch_dtype(self.dtype)
         return source
 
-    def _held_out(self, job: Job, data: Artifact, tokenizer: Tokenizer) -> HeldOut | None:
+    def _held_out(self, job: Job, feed: Feed) -> HeldOut | None:
         if self.watch is None:
             return None
-        material = self.objective.material(data.path, "held_out", tokenizer)
+        materials = [self.objective.material(data.path, "held_out", feed.tokenizer) for data in feed.sources]
         rows = self.micro_rows or self.rows
-        found = held_out(material, count=self.watch.documents, end=tokenizer.end, rows=rows, width=self.width)
+        found = held_out(*materials, count=self.watch.documents, end=feed.tokenizer.end, rows=rows, width=self.width)
         if found is None:
             job.events.warn("nothing to watch: the data has no held-out text that fits a row; set watch: null to say so")
         return found
@@ -213,7 +224,7 @@ class Fit(Stage):
             name="length",
             value=f"{total} steps",
             tokens=total * setup.loader.tokens_per_step,
-            epochs=total / setup.loader.steps_per_epoch,
+            epochs=setup.loader.epochs(total),
             fill=setup.loader.fill,
             too_long=setup.loader.too_long,
             parameters=setup.num_parameters,

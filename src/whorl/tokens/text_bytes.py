@@ -1,0 +1,64 @@
+"""tokens/text_bytes: how many bytes of UTF-8 text each document's ids spell, without spelling them where a table can tell.
+
+Special ids spell nothing. Of a vocabulary that does not keep every byte of a text, they are those of what its ids decode to.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from whorl.core.errors import DataError
+from whorl.tokens.tokenizer import VOCABULARY_FILE, EncodedColumn, Tokenizer
+from whorl.tokens.vocabulary import CONTINUES, Vocabulary, as_bytes
+
+__all__ = ["TextBytes"]
+
+_UNKNOWN = -1
+
+
+class TextBytes:
+    """Counts for one tokenizer; makes its table once."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Reads the vocabulary."""
+        self._tokenizer = tokenizer
+        self._vocabulary = Vocabulary.parse(tokenizer.files[VOCABULARY_FILE], "tokenizer")
+        self._special = np.array(sorted(self._vocabulary.special.values()), np.int64)
+        self._sizes = _sizes(self._vocabulary, tokenizer.size)
+
+    def of(self, encoded: EncodedColumn) -> np.ndarray:
+        """Bytes of every document, int64. Raises DataError for an id that means nothing in this vocabulary."""
+        ids = encoded.ids.astype(np.int64)
+        self._check(ids)
+        if not self._tokenizer.lossless:
+            is_text = ~np.isin(ids, self._special)
+            spans = pairwise(encoded.offsets.tolist())
+            texts = (self._tokenizer.decode(ids[left:right][is_text[left:right]]) for left, right in spans)
+            return np.array([len(text.encode()) for text in texts], np.int64)
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._sizes[ids])])
+        bytes_of: np.ndarray = ends[encoded.offsets[1:]] - ends[encoded.offsets[:-1]]
+        return bytes_of
+
+    def num_special(self, encoded: EncodedColumn) -> int:
+        """Special ids among these, which text can never hold."""
+        return int(np.isin(encoded.ids, self._special).sum())
+
+    def _check(self, ids: np.ndarray) -> None:
+        wrong = ids[ids >= len(self._sizes)]
+        if not wrong.size:
+            wrong = ids[self._sizes[ids] == _UNKNOWN]
+        if wrong.size:
+            raise DataError(
+                f"id {int(wrong[0])} is outside the vocabulary of {len(self._sizes)}; was it made by another tokenizer?"
+            )
+
+
+def _sizes(vocabulary: Vocabulary, size: int) -> np.ndarray:
+    """Bytes an id spells, by id; of a vocabulary that is not byte-level, only whether the id is known."""
+    sizes = np.full(size, _UNKNOWN, np.int64)
+    for piece, number in vocabulary.pieces.items():
+        sizes[number] = len(as_bytes(piece.removeprefix(CONTINUES)) or b"")
+    for token in vocabulary.plain_added:
+        sizes[token["id"]] = len(token["content"].encode())
+    sizes[list(vocabulary.special.values())] = 0
+    return sizes
