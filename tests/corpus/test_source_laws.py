@@ -23,6 +23,39 @@ def _jsonl(root):
     return {"path": "*.jsonl"}
 
 
+def _csv(root):
+    (root / "a.csv").write_text('text,n\none,1\n"two, or more",2\n')
+    (root / "b.csv").write_text("text,n\nthree,3\n")
+    return {"path": "*.csv"}
+
+
+def _folder(root):
+    _text(root)
+    _jsonl(root)
+    return {"path": "."}
+
+
+def _markdown(root):
+    (root / "a.md").write_text("# One\n\nFirst.\n\n# Two\n\nSecond.\n")
+    (root / "b.md").write_text("---\ntitle: Three\n---\nThird.\n")
+    return {"path": "*.md", "split": "heading"}
+
+
+def _html(root):
+    for name, words in {"a": "one fine page", "b": "two fine pages"}.items():
+        (root / f"{name}.html").write_text(f"<html><body><article><p>{words} of prose. {PROSE}</p></article></body></html>")
+    return {"path": "*.html"}
+
+
+def _warc(root):
+    for name, words in {"a": "one fine page", "b": "two fine pages"}.items():
+        page = f"<html><body><article><p>{words} of prose. {PROSE}</p></article></body></html>".encode()
+        body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + page
+        head = f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:x:{name}>\r\nContent-Length: {len(body)}\r\n\r\n"
+        (root / f"{name}.warc").write_bytes(head.encode() + body + b"\r\n\r\n")
+    return {"path": "*.warc"}
+
+
 def _parquet(root):
     pq.write_table(pa.table({"text": ["one", "two"]}), root / "a.parquet")
     pq.write_table(pa.table({"text": ["three"]}), root / "b.parquet")
@@ -35,7 +68,35 @@ def _python_docs(root):
     return {"path": "."}
 
 
-WORLDS = {"text": _text, "jsonl": _jsonl, "parquet": _parquet, "python_docs": _python_docs}
+def _wikipedia(root):
+    page = "<page><title>{0}</title><ns>0</ns><id>{0}</id><revision><id>9</id><text>Prose on {0}.</text></revision></page>"
+    for name, numbers in {"a": (1, 2), "b": (3,)}.items():
+        pages = "".join(page.format(number) for number in numbers)
+        (root / f"{name}.xml").write_text(f"<mediawiki><siteinfo><dbname>{name}wiki</dbname></siteinfo>{pages}</mediawiki>")
+    return {"path": "*.xml"}
+
+
+def _hf_datasets(root):
+    (root / "mine" / "data").mkdir(parents=True)
+    (root / "mine" / "README.md").write_text("---\nlicense: mit\n---\n")
+    _jsonl(root / "mine" / "data")
+    return {"path": "./mine"}
+
+
+PROSE = "There is enough of it here that any judge of content would take it for the main part of the page. " * 5
+WORLDS = {
+    "csv": _csv,
+    "folder": _folder,
+    "hf_datasets": _hf_datasets,
+    "html": _html,
+    "jsonl": _jsonl,
+    "markdown": _markdown,
+    "parquet": _parquet,
+    "python_docs": _python_docs,
+    "text": _text,
+    "warc": _warc,
+    "wikipedia": _wikipedia,
+}
 
 
 def read(source, root):

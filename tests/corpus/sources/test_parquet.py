@@ -54,3 +54,29 @@ def test_text_that_is_not_utf8_is_an_error_that_names_the_file(tmp_path):
     pq.write_table(pa.table({"text": bad}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"a.parquet"):
         read(tmp_path)
+
+
+def test_a_damaged_file_is_counted_when_the_recipe_says_so(tmp_path):
+    pq.write_table(pa.table({"text": ["one"]}), tmp_path / "b.parquet")
+    (tmp_path / "a.parquet").write_bytes(b"not parquet at all")
+    (tmp_path / "c.parquet").mkdir()
+    rows, skipped = read(tmp_path, on_error="skip")
+    assert [row["text"] for row in rows] == ["one"]
+    assert [(skip.id, skip.reason) for skip in skipped] == [("a.parquet", "damaged"), ("c.parquet", "folder")]
+
+
+def test_one_long_text_repeated_a_million_times_is_a_bomb(tmp_path):
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), pa.array(["x" * 10_000]))
+    pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 100_000
+    rows, skipped = read(tmp_path, on_error="skip", max_unpacked=100_000_000)
+    assert [skip.reason for skip in skipped] == ["bomb"]
+    assert 10_000 <= len(rows) < 11_000
+
+
+def test_batches_are_bounded_in_bytes_not_in_rows(tmp_path):
+    pq.write_table(pa.table({"text": [f"{n}" * 400_000 for n in range(10, 30)]}), tmp_path / "a.parquet", compression="none")
+    source = Source.model_validate({"use": "parquet", "path": "*.parquet"})
+    sizes = [len(harvest.documents) for harvest in source.read(source.units(tmp_path)[0])]
+    assert sum(sizes) == 20
+    assert max(sizes) == 10

@@ -1,3 +1,4 @@
+import gzip
 import os
 
 import pytest
@@ -41,7 +42,7 @@ def test_a_loop_of_links_ends_and_is_recorded(tmp_path):
     (tmp_path / "dangling.txt").symlink_to(tmp_path / "absent")
     rows, skipped = read(tmp_path)
     assert rows == [("good.txt", "fine")]
-    assert skipped == [("dangling.txt", "unreadable"), ("loop.txt", "unreadable")]
+    assert skipped == [("dangling.txt", "unreadable"), ("inner/up", "folder"), ("loop.txt", "unreadable")]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -56,6 +57,12 @@ def test_one_huge_line_is_one_document(tmp_path):
     rows, skipped = read(tmp_path)
     assert len(rows[0][1]) == 5_000_000
     assert skipped == []
+
+
+def test_compressed_text_is_unpacked_and_a_bomb_is_not(tmp_path):
+    (tmp_path / "good.txt.gz").write_bytes(gzip.compress(b"fine"))
+    (tmp_path / "bomb.txt.gz").write_bytes(gzip.compress(bytes(30_000_000)))
+    assert read(tmp_path, path="*.gz") == ([("good.txt.gz", "fine")], [("bomb.txt.gz", "bomb")])
 
 
 def test_a_byte_order_mark_is_not_text(tmp_path):

@@ -68,6 +68,10 @@ class Folder(Source):
             return
         yield from self._source(kind).read(unit)
 
+    def code(self) -> str:
+        """See Source.code: of every source that may be asked to read."""
+        return ", ".join([super().code(), *(self._source(kind).code() for kind in sorted(set(KINDS.values())))])
+
     def _source(self, kind: str) -> Source:
         """The source behind a kind; its own `path` is not used, because units come from here."""
         return Source.model_validate({"use": kind, "path": self.path, "name": self.name, **self.options.get(kind, {})})
