@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -34,6 +35,6 @@ class DocumentBatch:
         column = self.documents[name]
         return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
-    def folder(self, reference: "Ref[str]") -> Path:
+    def folder(self, reference: "Ref[Any]") -> Path:
         """The finished artifact a filter's field refers to."""
         return self.folders[reference.target]
