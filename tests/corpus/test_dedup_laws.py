@@ -7,10 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whorl.corpus.dedup import Dedup
-from whorl.corpus.fates import KEPT, Candidates, decide
+from whorl.corpus.fates import KEPT, Candidates, Survival, decide
 from whorl.corpus.groups import KnownParts
+from whorl.corpus.keep import Keep
+from whorl.corpus.known import KnownCorpus
 from whorl.text.batch import TextBatch
 from whorl.text.columns import text_keys
+from whorl.text.lsh import NO_MATCH, KnownTable, sorted_bands
 
 SHARES = (0.5, 0.25, 0.25)
 NOTHING_KNOWN = KnownParts.of(np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))
@@ -18,17 +21,26 @@ PASSAGES = ["the cat sat on the mat today", "The cat sat on the mat, today!", "a
 CORPORA = st.lists(st.one_of(st.sampled_from(PASSAGES), st.text(max_size=20)), min_size=1, max_size=10)
 
 
-def decided(dedup, documents):
-    """id -> (kept, id kept instead, part) for documents (id, text, group)."""
+def decided(dedup, documents, others=(), **keep):
+    """id -> (kept, what stands for it, part) for documents (id, text, group); a known document is called `known:N`."""
     ids, texts, groups = (pa.chunked_array([list(column)], pa.large_string()) for column in zip(*documents, strict=True))
     batch = TextBatch(texts)
     signatures = tuple(member.sign(batch) for member in dedup)
-    candidates = Candidates(ids, batch.num_bytes, text_keys(groups), signatures, np.array([0, len(ids)]))
-    fates = decide(candidates, dedup, SHARES, NOTHING_KNOWN)
+    ranked = batch.num_bytes.astype(float)
+    candidates = Candidates(ids, batch.num_bytes, text_keys(groups), signatures, np.array([0, len(ids)]), ranked)
+    fates = decide(candidates, Survival(dedup, Keep(**keep), others), SHARES, NOTHING_KNOWN)
     names = ids.to_pylist()
-    return {
-        name: (fates.dropped_by[i] == KEPT, names[fates.kept_instead[i]], int(fates.parts[i])) for i, name in enumerate(names)
-    }
+    stands = [names[i] if k == NO_MATCH else f"known:{k}" for i, k in zip(fates.kept_instead, fates.known, strict=True)]
+    return {name: (fates.dropped_by[i] == KEPT, stands[i], int(fates.parts[i])) for i, name in enumerate(names)}
+
+
+def known_corpus(dedup, texts):
+    """A finished corpus as an index, without files."""
+    batch = TextBatch(pa.array(texts, pa.large_string()))
+    signed = [member.sign(batch) for member in dedup]
+    bands = [member.banding().bands for member in dedup]
+    tables = tuple(KnownTable(table, tuple(sorted_bands(table, count))) for table, count in zip(signed, bands, strict=True))
+    return KnownCorpus("old", "old", (), np.array([0, len(texts)]), tables)
 
 
 def numbered(texts):
@@ -84,3 +96,50 @@ def test_copies_of_a_later_dedup_point_at_what_is_finally_kept():
     members = [Dedup.model_validate({"use": "exact"}), Dedup.model_validate({"use": "minhash"})]
     fates = decided(members, documents)
     assert [fates[doc][1] for doc in "abc"] == ["c", "c", "c"]  # the longest stands for all, also for the exact copy
+
+
+@pytest.mark.parametrize("name", Dedup.names())
+@settings(max_examples=40, deadline=None)
+@given(texts=CORPORA)
+def test_with_keep_none_only_documents_without_copies_stay(name, texts):
+    member = Dedup.model_validate({"use": name})
+    fates, longest = decided([member], numbered(texts), policy="none"), decided([member], numbered(texts))
+    stand_for = {instead for doc, (_, instead, _) in longest.items() if instead != doc}
+    for doc, (is_kept, instead, _) in fates.items():
+        assert is_kept == (longest[doc][0] and doc not in stand_for)
+        assert is_kept == (instead == doc)
+
+
+@pytest.mark.parametrize("name", Dedup.names())
+@settings(max_examples=40, deadline=None)
+@given(texts=CORPORA, old=st.lists(st.sampled_from(PASSAGES), max_size=4))
+def test_documents_that_another_corpus_holds_are_dropped_and_all_others_fare_as_without_it(name, texts, old):
+    member = Dedup.model_validate({"use": name})
+    documents = numbered(texts)
+    fates, alone = decided([member], documents, [known_corpus([member], old)]), decided([member], documents)
+    for (doc, text, _), (is_kept, instead, part) in zip(documents, fates.values(), strict=True):
+        own = decided([member], [(doc, text, "g")], [known_corpus([member], old)])[doc]
+        if not own[0]:
+            assert (is_kept, instead) == own[:2]
+        elif not instead.startswith("known:"):
+            assert (is_kept, instead, part) == alone[doc]
+        assert part == alone[doc][2]
+
+
+@pytest.mark.parametrize("name", Dedup.names())
+def test_what_resembles_a_known_document_through_another_is_dropped_with_it(name):
+    text = "w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15 w16 w17 w18 w19 w20 w21 w22 w23"
+    member = Dedup.model_validate({"use": name})
+    documents = [("a", text, "x"), ("b", text, "y"), ("c", "nothing of the kind is said here", "z")]
+    fates = decided([member], documents, [known_corpus([member], ["other words"]), known_corpus([member], [text])])
+    assert [fates[doc][:2] for doc in "abc"] == [(False, "known:1"), (False, "known:1"), (True, "c")]
+
+
+@pytest.mark.parametrize("name", Dedup.names())
+def test_members_sign_alike_exactly_when_what_signs_is_alike(name):
+    member = Dedup.model_validate({"use": name})
+    assert member.signed_by() == Dedup.model_validate({"use": name}).signed_by()
+    assert set(member.signs) <= set(type(member).model_fields)
+    assert 0 <= member.banding().threshold <= 1
+    width = member.sign(TextBatch(pa.array(["a b"], pa.large_string()))).shape[1]
+    assert width % member.banding().bands == 0

@@ -40,7 +40,7 @@ def test_a_long_chain_is_one_component():
 
 def test_the_longest_stands_for_a_component_then_the_smallest_key():
     labels = np.array([0, 0, 2, 2, 4])
-    best = representatives(labels, np.array([5, 9, 7, 7, 1]), keys(1, 2, 8, 3, 9))
+    best = representatives(labels, [np.array([5, 9, 7, 7, 1])], keys(1, 2, 8, 3, 9)).first
     assert best.tolist() == [1, 1, 3, 3, 4]
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whorl.text.batch import TextBatch
-from whorl.text.ngrams import NgramIndex, WordStream
+from whorl.text.ngrams import SharedPlaces, WordStream, find_ngrams, longest_shared
 
 
 def stream(*texts):
@@ -19,32 +19,29 @@ def longest(left, right):
     return max((n for n in range(60) if n == 0 or grams(left, n) & grams(right, n)), default=0)
 
 
+def longest_of(left, right, at_least=1):
+    own, other = stream(*left), stream(*right)
+    known, there = np.unique(own.ngrams(at_least)), np.unique(other.ngrams(at_least))
+    places = SharedPlaces(find_ngrams(own, at_least, there).places, find_ngrams(other, at_least, known).places)
+    return longest_shared(own, other, places, at_least=at_least) if len(places.left) else 0
+
+
 def test_longest_shared_phrase_is_found():
-    index = NgramIndex(stream("we saw the quick brown fox today", "nothing here"))
-    assert index.longest_shared(stream("The QUICK, brown fox!", "saw it")) == 4
+    assert longest_of(["we saw the quick brown fox today", "nothing here"], ["The QUICK, brown fox!", "saw it"]) == 4
 
 
 def test_phrases_do_not_cross_the_end_of_a_text():
-    index = NgramIndex(stream("a b", "c d"))
-    assert index.longest_shared(stream("a b c d")) == 2
+    assert longest_of(["a b", "c d"], ["a b c d"]) == 2
 
 
 def test_a_long_copied_passage_is_measured_to_the_word():
     passage = " ".join(f"w{i}" for i in range(300))
-    index = NgramIndex(stream(f"before {passage} after"))
-    assert index.longest_shared(stream(f"other start {passage} and other end")) == 300
+    assert longest_of([f"before {passage} after"], [f"other start {passage} and other end"], at_least=13) == 300
 
 
-def test_nothing_shared_is_zero_and_a_floor_is_kept():
-    assert NgramIndex(stream("a b c")).longest_shared(stream("x y z")) == 0
-    assert NgramIndex(stream("a b c")).longest_shared(stream("a b z"), at_least=5) == 5
-    assert NgramIndex(stream()).longest_shared(stream()) == 0
-
-
-def test_share_of_ngrams_found_counts_different_ones():
-    index = NgramIndex(stream("a b c d", "a b c d"))  # different bigrams: ab bc cd
-    assert index.found_in(stream("x b c y"), 2).sum() == 1
-    assert len(index.of(2)) == 3
+def test_more_places_than_are_shared_do_no_harm():
+    own, other = stream("a b c x", "c b a"), stream("y a b c")
+    assert longest_shared(own, other, SharedPlaces(own.places(1), other.places(1)), at_least=1) == 3
 
 
 TEXTS = st.lists(st.lists(st.sampled_from("abcd"), max_size=25).map(" ".join), max_size=4)
@@ -53,10 +50,11 @@ TEXTS = st.lists(st.lists(st.sampled_from("abcd"), max_size=25).map(" ".join), m
 @settings(max_examples=50, deadline=None)
 @given(left=TEXTS, right=TEXTS, n=st.integers(1, 6))
 def test_overlap_equals_overlap_of_sets_of_tuples(left, right, n):
-    index = NgramIndex(stream(*left))
-    assert len(index.of(n)) == len(grams(left, n))
-    assert index.found_in(stream(*right), n).sum() == len(grams(left, n) & grams(right, n))
-    assert index.longest_shared(stream(*right)) == longest(left, right)
+    known = np.unique(stream(*left).ngrams(n))
+    assert len(known) == len(grams(left, n))
+    assert len(np.unique(find_ngrams(stream(*right), n, known).entries)) == len(grams(left, n) & grams(right, n))
+    truth = longest(left, right)
+    assert longest_of(left, right, at_least=n) == (truth if truth >= n else 0)
 
 
 def test_joined_streams_equal_one_stream():
@@ -65,3 +63,21 @@ def test_joined_streams_equal_one_stream():
     assert np.array_equal(joined.hashes, whole.hashes)
     assert np.array_equal(joined.first, whole.first)
     assert WordStream.join([]).first.tolist() == [0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(left=TEXTS, right=TEXTS, n=st.integers(1, 6))
+def test_every_occurrence_of_a_known_ngram_is_found_where_it_is(left, right, n):
+    known = np.unique(stream(*left).ngrams(n))
+    other = stream(*right)
+    found = find_ngrams(other, n, known)
+    words = [text.split() for text in right]
+    begins = other.first[:-1].tolist()
+    wanted = [
+        begin + i
+        for begin, own in zip(begins, words, strict=True)
+        for i in range(len(own) - n + 1)
+        if tuple(own[i : i + n]) in grams(left, n)
+    ]
+    assert found.places.tolist() == wanted
+    assert np.array_equal(known[found.entries], other.ngrams(n, found.places))

@@ -4,7 +4,7 @@ The map step of corpus.refine: pure, and cached by the shard's content and whate
 Thresholds do not: documents are measured here and judged later, so another threshold finds everything in the cache.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +19,21 @@ from whorl.corpus.dedup import Dedup
 from whorl.corpus.document_batch import DocumentBatch
 from whorl.corpus.edits import Edit
 from whorl.corpus.filters import Filter
+from whorl.corpus.group_keys import GroupBy, group_keys
+from whorl.corpus.slices import text_slices
 from whorl.text.words import COUNTS
 
-__all__ = ["FIXED_COLUMNS", "STATISTICS", "CleanTask", "Cleaned", "clean_shard", "signature_matrix", "warm_up"]
+__all__ = [
+    "FIXED_COLUMNS",
+    "STATISTICS",
+    "CleanTask",
+    "Cleaned",
+    "clean_shard",
+    "signature_column",
+    "signature_matrix",
+    "warm_up",
+]
 
-_BATCH_BYTES = 8_000_000  # of text; bounds the memory of words and statistics
 _DOCUMENTS_FILE, _FIGURES_FILE, _SIGNATURES_FILE = "documents.parquet", "figures.parquet", "signatures.parquet"
 STATISTICS = ("num_bytes", *COUNTS)  # figures every ledger has, whatever the filters
 FIXED_COLUMNS = ("id", "source", "group_key", "bytes_in", "edit_spans")  # of the figures; all others are figures
@@ -39,7 +49,7 @@ class CleanTask:
     edits: tuple[Edit, ...]
     filters: tuple[Filter, ...]
     dedup: tuple[Dedup, ...]
-    group_by: str
+    group_by: GroupBy
     folders: Mapping[str, Path]  # finished artifacts the filters refer to
     root: Path
 
@@ -83,6 +93,13 @@ def warm_up(task: CleanTask) -> None:
     _measure(task, pa.table(columns, schema=nullable), [])
 
 
+def signature_column(signatures: npt.NDArray[np.uint32]) -> pa.Array:
+    """Signatures as a column of fixed-size binary, little-endian."""
+    width = signatures.shape[1] * 4
+    data = np.ascontiguousarray(signatures, dtype="<u4")
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(data), [None, pa.py_buffer(data)])
+
+
 def signature_matrix(column: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
     """A column of signatures as texts x width."""
     width = column.type.byte_width // 4
@@ -93,23 +110,12 @@ def signature_matrix(column: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
 
 
 def _write_clean(task: CleanTask, folder: Path) -> None:
-    batches = [_measure(task, table, task.edits) for table in _batches(read_table(task.path))]
+    batches = [_measure(task, table, task.edits) for table in text_slices(read_table(task.path))]
     documents, figures, signatures = (pa.concat_tables(tables) for tables in zip(*batches, strict=True))
     if task.edits:
         write_table(documents, folder / _DOCUMENTS_FILE)
     write_table(figures, folder / _FIGURES_FILE)
     write_table(signatures, folder / _SIGNATURES_FILE)
-
-
-def _batches(table: pa.Table) -> Iterator[pa.Table]:
-    """Slices of about _BATCH_BYTES of text, at least one, in order."""
-    ends = np.cumsum(pc.binary_length(table["text"]).to_numpy())
-    begin = 0
-    while begin < len(table) or begin == 0:
-        before = ends[begin - 1] if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, before + _BATCH_BYTES, side="right")))
-        yield table.slice(begin, end - begin)
-        begin = end
 
 
 def _measure(task: CleanTask, table: pa.Table, edits: Sequence[Edit]) -> tuple[pa.Table, pa.Table, pa.Table]:
@@ -121,25 +127,10 @@ def _measure(task: CleanTask, table: pa.Table, edits: Sequence[Edit]) -> tuple[p
         num_spans += changed
     documents = table.set_column(table.schema.get_field_index("text"), table.schema.field("text"), texts)
     batch = DocumentBatch(documents, task.folders, task.root)
-    fixed = {"id": table["id"], "source": table["source"], "group_key": _group_keys(table, task.group_by)}
+    fixed = {"id": table["id"], "source": table["source"], "group_key": group_keys(table, task.group_by)}
     figures = {name: batch.texts.statistics[name] for name in STATISTICS}
     for rule in task.filters:
         figures |= rule.figures(batch)
-    signed = {str(number): _fixed(dedup.sign(batch.texts)) for number, dedup in enumerate(task.dedup)}
+    signed = {str(number): signature_column(dedup.sign(batch.texts)) for number, dedup in enumerate(task.dedup)}
     fixed |= {"bytes_in": pc.binary_length(table["text"]).cast(pa.int64()), "edit_spans": num_spans}
     return documents, pa.table({**fixed, **figures}), pa.table(signed)
-
-
-def _group_keys(table: pa.Table, group_by: str) -> pa.ChunkedArray:
-    """What documents are kept together by; one without a value stands alone under its id."""
-    if group_by == "page":
-        page = pc.replace_substring_regex(table["url"], r"^[A-Za-z][A-Za-z0-9+.-]*://|[?#].*$", "")
-        return pc.coalesce(page, table["source"], table["id"])
-    return pc.coalesce(table[group_by], table["id"])
-
-
-def _fixed(signatures: npt.NDArray[np.uint32]) -> pa.Array:
-    """Signatures as a column of fixed-size binary, little-endian."""
-    width = signatures.shape[1] * 4
-    data = np.ascontiguousarray(signatures, dtype="<u4")
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(data), [None, pa.py_buffer(data)])

@@ -12,11 +12,14 @@ import pyarrow.compute as pc
 from whorl.core.config import PARTS
 from whorl.core.shards import read_table, shard_path, write_table
 from whorl.corpus.clean import FIXED_COLUMNS, Cleaned
+from whorl.corpus.dedup import Dedup
 from whorl.corpus.fates import KEPT, Fates
 from whorl.corpus.filters import Filter
 from whorl.corpus.judge import judge
+from whorl.corpus.known import write_signatures
 from whorl.corpus.ledger import LEDGER, START_CHARS
 from whorl.corpus.verdict import Judged
+from whorl.text.lsh import NO_MATCH
 
 __all__ = ["FinishTask", "Finished", "finish_shard"]
 
@@ -32,8 +35,8 @@ class FinishTask:
     number: int
     filters: tuple[Filter, ...]
     fates: Fates
-    dedup: tuple[str, ...]  # public names, by number
-    kept_ids: pa.Array  # for each document that passed, the id of the one that stands for it
+    dedup: tuple[Dedup, ...]
+    kept_ids: pa.Array  # for each document that passed, the id of the one that stands for it, here or in another corpus
 
 
 class Finished(NamedTuple):
@@ -47,7 +50,7 @@ class Finished(NamedTuple):
 
 
 def finish_shard(task: FinishTask) -> Finished:
-    """Write `documents-N.parquet` and `ledger-N.parquet`."""
+    """Write `documents-N.parquet`, `ledger-N.parquet` and, after a deduplication, `signatures-N.parquet`."""
     documents, figures = read_table(task.cleaned.documents), read_table(task.cleaned.figures)
     passed = judge(task.filters, figures)
     parts = _spread(passed, np.array(PARTS, dtype=object)[task.fates.parts])
@@ -58,6 +61,9 @@ def finish_shard(task: FinishTask) -> Finished:
     documents = documents.filter(ledger["kept"])
     write_table(documents, shard_path(task.folder, "documents", task.number))
     write_table(ledger, shard_path(task.folder, "ledger", task.number))
+    if task.dedup:
+        signed = read_table(task.cleaned.signatures).filter(ledger["kept"])
+        write_signatures(signed, [member.signed_by() for member in task.dedup], task.folder, task.number)
     return _figures(documents, ledger)
 
 
@@ -67,8 +73,8 @@ def _ledger(task: FinishTask, figures: pa.Table, passed: Judged, *, texts: pa.Ch
     is_copy[passed.is_kept] = task.fates.dropped_by != KEPT
     copies = pa.array(is_copy)
     own = task.fates.dropped_by != KEPT
-    steps = pa.array([task.dedup[number] for number in task.fates.dropped_by[own]], pa.string())
-    duplicate = pa.array(["duplicate"] * len(steps), pa.string())
+    steps = pa.array([task.dedup[number].use for number in task.fates.dropped_by[own]], pa.string())
+    duplicate = pa.array(np.where(task.fates.known[own] == NO_MATCH, "duplicate", "in_other_corpus"), pa.string())
     starts = pc.utf8_slice_codeunits(texts.combine_chunks(), 0, START_CHARS)
     is_kept = pa.array(passed.is_kept & ~is_copy)
     columns = {

@@ -4,14 +4,15 @@ A group's part follows from the smallest hash among its keys and from nothing el
 moves nothing; an earlier corpus can pin the parts of keys it knew. Does not look at texts.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from whorl.core.config import PARTS
 
-__all__ = ["KnownParts", "components", "draw_parts", "representatives"]
+__all__ = ["KnownParts", "Standing", "components", "draw_parts", "representatives"]
 
 NOT_KNOWN = -1
 _SALT = np.uint64(0x70617274)  # "part": the draw must not be the hash that was minimised over
@@ -33,15 +34,27 @@ def components(count: int, links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64
         labels = joined
 
 
+class Standing(NamedTuple):
+    """For each thing, the first and the second of its component; one that stands alone is both."""
+
+    first: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+
+
 def representatives(
-    labels: npt.NDArray[np.int64], num_bytes: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]
-) -> npt.NDArray[np.int64]:
-    """For each thing, the number of the one that stands for its component: the longest, then the smallest key."""
-    order = np.lexsort((keys, -num_bytes, labels))
-    is_first = np.concatenate([[True], labels[order[1:]] != labels[order[:-1]]]) if len(order) else np.zeros(0, dtype=np.bool_)
-    best = np.zeros(len(labels), dtype=np.int64)
-    best[labels[order[is_first]]] = order[is_first]
-    return best[labels]
+    labels: npt.NDArray[np.int64], ranked: Sequence[npt.NDArray[Any]], keys: npt.NDArray[np.uint64]
+) -> Standing:
+    """Who stands for each component: the highest by the first of the rankings, equals by the next, then by the smallest key."""
+    order = np.lexsort((keys, *(-ranks for ranks in reversed(ranked)), labels))
+    own = labels[order]
+    is_first = np.ones(len(order), dtype=np.bool_)
+    is_first[1:] = own[1:] != own[:-1]
+    is_second = np.zeros(len(order), dtype=np.bool_)
+    is_second[1:] = is_first[:-1] & ~is_first[1:]
+    best, next_best = np.zeros(len(labels), dtype=np.int64), np.zeros(len(labels), dtype=np.int64)
+    best[own[is_first]] = next_best[own[is_first]] = order[is_first]
+    next_best[own[is_second]] = order[is_second]
+    return Standing(best[labels], next_best[labels])
 
 
 class KnownParts(NamedTuple):

@@ -65,4 +65,4 @@ def _columns(histogram: Mapping[str, Any]) -> list[_Column]:
 def _place(histogram: Mapping[str, Any], bound: float) -> float:
     """Where a bound stands on the chart, in hundredths of its width."""
     first, last = histogram["edges"][0], histogram["edges"][-1]
-    return min(100.0, max(0.0, 100 * (bound - first) / (last - first)))
+    return float(min(100.0, max(0.0, 100 * (bound - first) / (last - first))))

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from whorl.corpus.dedup import Dedup
+from whorl.corpus.dedup import Banding, Dedup
 from whorl.text.batch import TextBatch
 from whorl.text.columns import text_digests
 
@@ -22,3 +22,7 @@ class Exact(Dedup):
         order = np.lexsort((keys, *signatures.T))
         is_same = (signatures[order[1:]] == signatures[order[:-1]]).all(axis=1)
         return np.stack([order[:-1][is_same], order[1:][is_same]], axis=1)
+
+    def banding(self) -> Banding:
+        """See Dedup.banding."""
+        return Banding(1, 1.0)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from whorl.core.artifact import Artifact
@@ -22,15 +24,19 @@ from whorl.core.stage import Job, Stage
 from whorl.corpus.clean import Cleaned, CleanTask, clean_shard, warm_up
 from whorl.corpus.dedup import Dedup
 from whorl.corpus.edits import Edit
-from whorl.corpus.fates import KEPT, Candidates, Fates, decide, read_candidates
+from whorl.corpus.fates import KEPT, Candidates, Fates, Survival, decide, read_candidates
 from whorl.corpus.filters import Filter
 from whorl.corpus.finish import Finished, FinishTask, finish_shard
+from whorl.corpus.group_keys import GroupBy
 from whorl.corpus.groups import KnownParts
+from whorl.corpus.keep import Keep, KeepPolicy
+from whorl.corpus.known import KnownCorpus, index_corpus, known_names
 from whorl.corpus.overlap import NGRAM_WORDS, measure_overlap
 from whorl.corpus.report import write_report
 from whorl.corpus.report_page import page
 from whorl.corpus.shard_map import mapped
 from whorl.text.columns import text_keys
+from whorl.text.lsh import NO_MATCH
 
 __all__ = ["Refine"]
 
@@ -54,14 +60,17 @@ class Shares(Config):
 class Refine(Stage):
     """Clean documents, each with its part, and a ledger of every document that came in."""
 
-    code_version: ClassVar[int] = 2
+    code_version: ClassVar[int] = 3
 
     from_: Ref[Literal["documents"]] = Field(alias="from")
     edits: tuple[Edit, ...] = ()
     filters: tuple[Filter, ...] = ()
     dedup: tuple[Dedup, ...] = ()
-    # Documents that agree on it share a part; a page is the host and path of the URL, or the source where there is none.
-    group_by: Literal["page", "source", "url", "id"] = "page"
+    # Of copies: the longest, the newest by `date` or else `added` (without either: the oldest), the best by best_by, or none.
+    keep: KeepPolicy = "longest"
+    best_by: str = ""  # a figure of the ledger, more is better; with a leading `-`, less is
+    against: tuple[Ref[Literal["documents"]], ...] = ()  # finished corpora: what they hold is a copy here, and stays there
+    group_by: GroupBy = "page"  # documents that agree on it share a part
     parts: Shares = Shares()
     keep_parts: Ref[Literal["documents"]] | None = None  # an earlier corpus whose group keys keep their part
 
@@ -72,6 +81,22 @@ class Refine(Stage):
             if measured.setdefault(rule.use, rule.measured_by()) != rule.measured_by():
                 fields = ", ".join(rule.measures)
                 raise ValueError(f"filters: '{rule.use}' is listed twice with different {fields}; only thresholds may differ")
+        return self
+
+    @model_validator(mode="after")
+    def _filters_with_files_stand_once(self) -> Self:
+        # Files count by content, which is not known here: two lists under one name could overwrite each other's figures.
+        uses = [rule.use for rule in self.filters if type(rule).raw_inputs is not Filter.raw_inputs]
+        if twice := [use for use in uses if uses.count(use) > 1]:
+            raise ValueError(f"filters: '{twice[0]}' reads files and is listed twice; put its lists into one")
+        return self
+
+    @model_validator(mode="after")
+    def _keep_is_whole(self) -> Self:
+        if (self.keep == "best") != bool(self.best_by):
+            raise ValueError(f"keep={self.keep} and best_by='{self.best_by}': want both best and a figure, or neither")
+        if self.against and not self.dedup:
+            raise ValueError("against needs dedup: without one nothing is compared")
         return self
 
     def raw_inputs(self, root: Path) -> Mapping[str, str]:
@@ -86,11 +111,16 @@ class Refine(Stage):
         """See Stage.run. Raises DataError when no document is left."""
         origin = job.open(self.from_)
         folders = self._cleaned(job, origin)
-        candidates = read_candidates(folders, self.filters, len(self.dedup))
+        keep = Keep(self.keep, self.best_by)
+        candidates = read_candidates(folders, self.filters, len(self.dedup), keep)
+        others = [index_corpus(job, target, self.dedup) for target in dict.fromkeys(ref.target for ref in self.against)]
         shares = (self.parts.train, self.parts.held_out, self.parts.exam)
-        fates = decide(candidates, self.dedup, shares, self._known_parts(job))
-        finished = list(mapped(job, finish_shard, self._finish_tasks(job, folders, candidates=candidates, fates=fates)))
-        counts = _counts(finished)
+        fates = decide(candidates, Survival(self.dedup, keep, others), shares, self._known_parts(job))
+        kept_ids = _kept_ids(candidates, fates, others)
+        finished = list(
+            mapped(job, finish_shard, self._finish_tasks(job, folders, first=candidates.first, outcome=(fates, kept_ids)))
+        )
+        counts = _counts(finished) | self._promises() | _known_figures(others, fates)
         if not counts["documents"]:
             raise DataError(f"{job.name}: all {counts['documents_in']} documents were dropped; `whorl data stats` lists why")
         counts |= _group_figures(job, candidates, fates)
@@ -123,7 +153,7 @@ class Refine(Stage):
         config = [
             plain(list(self.edits), hashed_only=True),
             [rule.measured_by() for rule in self.filters],
-            plain(list(self.dedup), hashed_only=True),
+            [member.signed_by() for member in self.dedup],
             self.group_by,
             self.raw_inputs(job.root),
             {target: artifact.content for target, artifact in refers.items()},
@@ -140,16 +170,20 @@ class Refine(Stage):
             job.root,
         )
 
-    def _finish_tasks(self, job: Job, folders: Sequence[Cleaned], *, candidates: Candidates, fates: Fates) -> list[FinishTask]:
-        names = tuple(member.use for member in self.dedup)
-        ids = candidates.ids.combine_chunks()
+    def _finish_tasks(
+        self, job: Job, folders: Sequence[Cleaned], *, first: npt.NDArray[np.int64], outcome: tuple[Fates, pa.Array]
+    ) -> list[FinishTask]:
+        fates, kept_ids = outcome
         tasks = []
         for number, folder in enumerate(folders):
-            begin, end = int(candidates.first[number]), int(candidates.first[number + 1])
+            begin, end = int(first[number]), int(first[number + 1])
             own = fates.slice(begin, end)
-            kept_ids = ids.take(pa.array(own.kept_instead))
-            tasks.append(FinishTask(folder, job.folder, number, self.filters, own, names, kept_ids))
+            task = FinishTask(folder, job.folder, number, self.filters, own, self.dedup, kept_ids.slice(begin, end - begin))
+            tasks.append(task)
         return tasks
+
+    def _promises(self) -> dict[str, float]:
+        return {f"{member.use}.{name}": value for member in self.dedup for name, value in member.promises().items()}
 
     def _known_parts(self, job: Job) -> KnownParts:
         if self.keep_parts is None:
@@ -162,6 +196,28 @@ class Refine(Stage):
         if not len(table):
             raise DataError(f"{job.name}: keep_parts names documents without parts; want what corpus.refine made")
         return KnownParts.of(text_keys(table["group_key"]), np.array([PARTS.index(p) for p in table["part"].to_pylist()]))
+
+
+def _kept_ids(candidates: Candidates, fates: Fates, others: Sequence[KnownCorpus]) -> pa.Array:
+    """For each candidate, the id of the document that stands for it: here, or `corpus:id` of another corpus."""
+    ids = candidates.ids.combine_chunks().take(pa.array(fates.kept_instead))
+    is_elsewhere = fates.known != NO_MATCH
+    if not is_elsewhere.any():
+        return ids
+    return pc.replace_with_mask(ids, pa.array(is_elsewhere), known_names(others, fates.known[is_elsewhere]))
+
+
+def _known_figures(others: Sequence[KnownCorpus], fates: Fates) -> dict[str, Any]:
+    """For each other corpus: what ledgers call it, how many documents it has, and how many copies of them came in."""
+    figures: dict[str, Any] = {}
+    begin = 0
+    for corpus in others:
+        end = begin + int(corpus.first[-1])
+        copies = int(((fates.known >= begin) & (fates.known < end)).sum())
+        own = {"called": corpus.name, "documents": end - begin, "copies": copies}
+        figures |= {f"against.{corpus.target}.{name}": value for name, value in own.items()}
+        begin = end
+    return figures
 
 
 def _counts(finished: Sequence[Finished]) -> dict[str, Any]:
