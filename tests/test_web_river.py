@@ -33,30 +33,31 @@ def write_recipe(root: Path, **stages: dict) -> None:
     (root / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
 
 
+NOUNS = [
+    "river", "keeper", "lamp", "harbour", "letter", "winter", "garden", "window", "engine", "valley", "teacher", "song",
+    "bridge", "market", "doctor", "island", "kitchen", "stone", "farmer", "ladder", "mirror", "nephew", "orchard", "pocket",
+    "quarrel", "road", "sailor", "table", "uncle", "village", "waiter", "yard", "anchor", "basket", "candle",
+]  # fmt: skip
+VERBS = ["carried", "forgot", "repaired", "followed", "described", "painted", "measured", "opened", "found", "sold", "answered"]
+SMALL = ["with", "from", "under", "near", "behind", "after", "before", "against", "without", "beyond", "for", "into"]
+
+
 def prose(seed: int, sentences: int = 14) -> str:
-    """English that the quality filters keep: no sentence twice, stop words, full stops."""
+    """English that the quality filters keep: few phrases twice, stop words, full stops."""
     chooser = random.Random(seed)
-    nouns = [
-        "river",
-        "keeper",
-        "lamp",
-        "harbour",
-        "letter",
-        "winter",
-        "garden",
-        "window",
-        "engine",
-        "valley",
-        "teacher",
-        "song",
-    ]
-    verbs = ["carried", "forgot", "repaired", "followed", "described", "painted", "measured", "opened", "remembered", "found"]
     said = []
-    for number in range(sentences):
-        one, other, third = chooser.sample(nouns, 3)
+    for _ in range(sentences):
+        one, other, third, fourth = chooser.sample(NOUNS, 4)
+        verb, small = chooser.choice(VERBS), chooser.choice(SMALL)
         said.append(
-            f"The {one} of the {other} {chooser.choice(verbs)} a {third} and that was {chooser.randint(2, 99)} days "
-            f"after the {chooser.choice(nouns)} had to be with them, as people of place {number} tell each other to this day."
+            chooser.choice(
+                [
+                    f"The {one} {verb} a {other} {small} {third}s, and {fourth}s have to be patient.",
+                    f"Nobody {verb} that {one} {small} the {other} of {third} {fourth}.",
+                    f"In {chooser.randint(1800, 1999)} one {one} {verb} {other}s {small} {third} and {fourth}.",
+                    f"Was it {one} or {other} that {verb} the {third} {small} {fourth}s?",
+                ]
+            )
         )
     return "\n".join(" ".join(said[i : i + 3]) for i in range(0, sentences, 3))
 
@@ -126,7 +127,7 @@ def test_the_web_recipe_takes_archives_and_a_dump_to_an_examined_model(tmp_path)
     assert list(outcome["artifacts"]) == ["pages", "clean", "vocab", "ids", "base", "exam"]
     stats = json.loads(whorl(tmp_path, "data", "stats", "clean", "--json"))
     assert stats["documents_in"] == stats["documents"] + sum(stats["dropped"].values())
-    assert stats["dropped"]["minhash.duplicate"] + stats["dropped"].get("exact.duplicate", 0) >= 1
+    assert stats["dropped"].get("minhash.duplicate", 0) + stats["dropped"].get("exact.duplicate", 0) >= 1, stats["dropped"]
     assert stats["documents"] >= 60
     ledger = {
         row["id"]: row

@@ -13,9 +13,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from datatrove.data import Document  # type: ignore[import-not-found]
-from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupSignature  # type: ignore[import-not-found]
-from datatrove.pipeline.dedup.minhash import MinhashConfig  # type: ignore[import-not-found]
+from datatrove.data import Document
+from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupSignature
+from datatrove.pipeline.dedup.minhash import MinhashConfig
 from loguru import logger  # type: ignore[import-not-found]
 
 

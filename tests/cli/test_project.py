@@ -36,7 +36,7 @@ def shop(shell, tmp_path, monkeypatch):
     return shell
 
 
-@pytest.mark.parametrize("template", ["text", "demo"])
+@pytest.mark.parametrize("template", ["text", "demo", "web"])
 def test_a_new_project_holds_a_recipe_with_its_schema_and_ignores_what_runs_make(shell, template, tmp_path):
     said = shell("init", "fresh", "--template", template)
     assert said.code == 0, said.err

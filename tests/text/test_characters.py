@@ -21,7 +21,8 @@ from whorl.text.characters import (
     [
         ("a", LETTER), ("\u00df", LETTER), ("7", NUMBER), ("_", NUMBER), ("\u0664", NUMBER), ("\u0301", MARK),
         ("\u200d", FORMAT), ("\t", SPACE),
-        ("\u4e2d", IDEOGRAPH), ("\u30a2", IDEOGRAPH), ("\U00020000", IDEOGRAPH), ("'", APOSTROPHE), ("\u2019", APOSTROPHE),
+        ("\u4e2d", IDEOGRAPH), ("\u3042", IDEOGRAPH), ("\u30a2", LETTER),
+        ("\U00020000", IDEOGRAPH), ("'", APOSTROPHE), ("\u2019", APOSTROPHE),
         ("\n", NEWLINE), ("\u2028", NEWLINE), (" ", SPACE), ("\u00a0", SPACE), (",", OTHER),
         ("\U0001f600", OTHER), ("\x00", OTHER), ("\U000e0100", MARK), ("\U0010fffd", OTHER),
     ],

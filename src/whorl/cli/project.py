@@ -39,7 +39,7 @@ class Started(NamedTuple):
     is_own_recipe: bool  # recipe.yaml was there and says something else than the template
 
 
-def start_project(folder: Path, template: Literal["demo", "text"]) -> Started:
+def start_project(folder: Path, template: Literal["demo", "text", "web"]) -> Started:
     """Write recipe, schema and .gitignore where they are missing. The schema is ours and is always renewed."""
     source = recipes_folder() / f"{template}.yaml"
     if not source.is_file():

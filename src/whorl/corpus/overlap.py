@@ -28,7 +28,7 @@ __all__ = ["NGRAM_WORDS", "WATCHED", "Overlap", "measure_overlap"]
 
 NGRAM_WORDS = 13  # the window of GPT-3's contamination study, https://arxiv.org/abs/2005.14165, appendix C
 WATCHED: tuple[Part, ...] = ("held_out", "exam")
-WATCHED_BYTES = 16_000_000  # of a part: some three million n-grams, whose share is known to a tenth of a percent
+WATCHED_BYTES = 4_000_000  # of a part: some seven hundred thousand n-grams, whatever the size of the corpus
 _LAST_KEY = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 

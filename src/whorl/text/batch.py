@@ -1,9 +1,9 @@
-"""text/batch: a column of texts whose words and counts are computed once, whoever asks first.
+"""text/batch: a column of texts whose words, lines and counts are computed once, whoever asks first.
 
 Filters, signatures and overlaps of one batch share it. Does not change the texts: an edit makes another batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from whorl.text.columns import TextBuffers, text_buffers
-from whorl.text.words import COUNTS, Words, split, word_hash
+from whorl.text.lines import Lines, split_lines
+from whorl.text.repetition import LINE_REPETITION, NGRAM_REPETITION, line_repetition, ngram_repetition
+from whorl.text.statistics import LINE_COUNTS, Statistics, line_counts
+from whorl.text.vocabulary import distinct_hits
+from whorl.text.words import COUNTS, Words, split
 
 __all__ = ["TextBatch"]
 
@@ -42,10 +46,22 @@ class TextBatch:
         return np.diff(self.buffers.offsets)
 
     @cached_property
-    def statistics(self) -> Mapping[str, npt.NDArray[np.int64]]:
-        """Every count of every text, by name; the ledger's columns."""
-        counts = {name: self.words.counts[:, column] for column, name in enumerate(COUNTS)}
-        return {"num_bytes": self.num_bytes, **counts}
+    def lines(self) -> Lines:
+        """Lines, with what is asked of each."""
+        return split_lines(self.buffers)
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Every count of every text, by name. Lines and repetition are looked at when one of their names is asked for."""
+        return Statistics(
+            [
+                (("num_bytes",), lambda: self.num_bytes[:, None]),
+                (COUNTS, lambda: self.words.counts),
+                (LINE_COUNTS, lambda: line_counts(self.lines, self.buffers.offsets)),
+                (LINE_REPETITION, lambda: line_repetition(self.lines)),
+                (NGRAM_REPETITION, lambda: ngram_repetition(self.words)),
+            ]
+        )
 
     def ratio(self, above: str, below: str) -> npt.NDArray[np.float64]:
         """One statistic over another; 0 where the lower one is 0."""
@@ -54,11 +70,4 @@ class TextBatch:
 
     def distinct_hits(self, vocabulary: Sequence[str]) -> npt.NDArray[np.int64]:
         """How many different words of a vocabulary each text holds, in any case. Each entry must be one word."""
-        wanted = np.unique(np.array([word_hash(word) for word in vocabulary], dtype=np.uint64))
-        if not len(wanted):
-            return np.zeros(len(self), dtype=np.int64)
-        place = np.minimum(np.searchsorted(wanted, self.words.hashes), len(wanted) - 1)
-        at = np.flatnonzero(wanted[place] == self.words.hashes)
-        text = np.searchsorted(self.words.first, at, side="right") - 1
-        seen = np.unique(text * len(wanted) + place[at])
-        return np.bincount(seen // len(wanted), minlength=len(self))
+        return distinct_hits(self.words, vocabulary)

@@ -1,31 +1,37 @@
-"""text/words: split a batch of texts into words, punctuation and lines in one compiled pass over UTF-8.
+"""text/words: split a batch of texts into words and punctuation in one compiled pass over UTF-8.
 
-The same pass counts what page-quality rules need, so no filter reads the text again. Defined by text/reference. Does not keep
-the words themselves: a word is its place and a 64-bit hash of its lower case. Memory: about 25 bytes per word.
+The same pass counts what page-quality rules need of words, so no filter reads the text again; lines are text/lines. Defined by
+text/reference. Does not keep the words themselves: a word is its place and a 64-bit hash of its lower case. Memory: 29 bytes
+per word.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from whorl.core.kernels import ARRAYS_GIVEN, kernel
 from whorl.text.characters import (
     APOSTROPHE,
-    BULLET_BIT,
+    BLANK,
     CLASS_MASK,
     FORMAT,
     IDEOGRAPH,
+    JOINS_NUMBERS_BIT,
+    JOINS_WORDS_BIT,
     LETTER,
     MARK,
+    MAY_JOIN,
     NEWLINE,
     NUMBER,
     OTHER,
+    RULE,
     SPACE,
     CharacterTables,
     character_tables,
 )
 from whorl.text.columns import TextBuffers
+from whorl.text.utf8 import before, decode
 
 __all__ = ["COUNTS", "Words", "split", "word_hash"]
 
@@ -36,21 +42,16 @@ COUNTS = (
     "num_words",
     "num_word_chars",
     "num_alphabetic_words",
-    "num_lines",
-    "num_bullet_lines",
-    "num_ellipsis_lines",
     "num_hashes",
     "num_ellipses",
 )
-_CHARS, _TOKENS, _WORDS, _WORD_CHARS, _ALPHABETIC, _LINES, _BULLETS, _ELLIPSIS_LINES, _HASHES, _ELLIPSES = range(len(COUNTS))
+_CHARS, _TOKENS, _WORDS, _WORD_CHARS, _ALPHABETIC, _HASHES, _ELLIPSES = range(len(COUNTS))
 
-_NONE, _WORD, _IDEOGRAPH, _PUNCTUATION = range(4)  # what the scanner is inside of
-_KIND = 3
-_NEW = 4  # a move that begins a token
-_IS_ALPHABETIC = 4  # beside the kind of a finished token
-
-_DOTS, _TAIL, _IS_OPEN, _IS_BLANK, _AFTER_CR = range(5)  # state of the current line
-_LF, _CR, _DOT, _HASH, _ELLIPSIS = 10, 13, 46, 35, 0x2026
+_NONE, _WORD, _IDEOGRAPH, _PUNCTUATION, _RULE = range(5)  # what the scanner is inside of
+_KIND = 7
+_NEW = 8  # a move that begins a token
+_JOINS = JOINS_WORDS_BIT | JOINS_NUMBERS_BIT
+_DOT, _HASH, _ELLIPSIS, _LETTER_A = 46, 35, 0x2026, 97
 
 _FNV_START = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
@@ -62,7 +63,8 @@ class _TokenArrays(NamedTuple):
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
     hashes: npt.NDArray[np.uint64]
-    kinds: npt.NDArray[np.uint8]
+    chars: npt.NDArray[np.uint32]
+    is_word: npt.NDArray[np.bool_]
 
 
 class Words(NamedTuple):
@@ -72,28 +74,33 @@ class Words(NamedTuple):
     starts: npt.NDArray[np.int64]  # bytes, in the batch's data
     ends: npt.NDArray[np.int64]
     hashes: npt.NDArray[np.uint64]  # of the lower case, format characters left out
+    chars: npt.NDArray[np.uint32]  # length in characters
     is_word: npt.NDArray[np.bool_]  # False: punctuation
     counts: npt.NDArray[np.int64]  # texts x COUNTS
 
     def only_words(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
         """Hashes of the words without punctuation, and where each text's words begin (one more than texts)."""
-        before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.is_word, dtype=np.int64)])
-        return self.hashes[self.is_word], before[self.first]
+        sums = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.counts[:, _WORDS])])
+        return self.hashes[self.is_word], sums
 
 
 def split(texts: TextBuffers) -> Words:
-    """Every word and run of punctuation in a batch, with the counts of each text."""
+    """Every word and mark of punctuation in a batch, with the counts of each text."""
     data, offsets = texts
     room = int(offsets[-1] - offsets[0])  # no text has more tokens than bytes; untouched pages cost nothing
     tokens = _TokenArrays(
-        np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint64), np.empty(room, np.uint8)
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+        np.empty(room, np.uint64),
+        np.empty(room, np.uint32),
+        np.empty(room, np.bool_),
     )
     counts = np.zeros((len(offsets) - 1, len(COUNTS)), dtype=np.int64)
     num_tokens = _scan(data, offsets, character_tables(), _MOVES, (tokens, counts))
     first = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts[:, _TOKENS])])
-    kinds = tokens.kinds[:num_tokens]
-    starts, ends, hashes = tokens.starts[:num_tokens], tokens.ends[:num_tokens], tokens.hashes[:num_tokens]
-    return Words(first, starts, ends, hashes, (kinds & _KIND) != _PUNCTUATION, counts)
+    upto = slice(num_tokens)
+    places, codes = (tokens.starts[upto], tokens.ends[upto]), tokens.hashes[upto]
+    return Words(first, *places, codes, tokens.chars[upto], tokens.is_word[upto], counts)
 
 
 def word_hash(word: str) -> int:
@@ -111,13 +118,14 @@ def _read_only(array: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def _moves() -> npt.NDArray[np.uint8]:
     """Where each character class takes the scanner from inside each kind of token."""
-    moves = np.full((4, 16), _NONE, dtype=np.uint8)
-    for kind in (_NONE, _WORD, _IDEOGRAPH, _PUNCTUATION):
+    moves = np.full((5, 16), _NONE, dtype=np.uint8)
+    for kind in (_NONE, _WORD, _IDEOGRAPH, _PUNCTUATION, _RULE):
         moves[kind, [LETTER, NUMBER]] = _WORD if kind == _WORD else _WORD | _NEW
         moves[kind, MARK] = _WORD | _NEW if kind == _NONE else kind
         moves[kind, FORMAT] = kind
         moves[kind, IDEOGRAPH] = _IDEOGRAPH | _NEW
-        moves[kind, [OTHER, APOSTROPHE]] = _PUNCTUATION if kind == _PUNCTUATION else _PUNCTUATION | _NEW
+        moves[kind, [OTHER, APOSTROPHE]] = _PUNCTUATION | _NEW
+        moves[kind, RULE] = _RULE if kind == _RULE else _RULE | _NEW
         moves[kind, [SPACE, NEWLINE]] = _NONE
     moves.flags.writeable = False
     return moves
@@ -126,118 +134,99 @@ def _moves() -> npt.NDArray[np.uint8]:
 _MOVES = _moves()
 
 
-@njit(cache=True, nogil=True)
-def _decode(data, i):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
-    """Code point at byte i and the number of bytes it takes; the text is known to be valid UTF-8."""
-    lead = np.int64(data[i])
-    if lead < 0x80:
-        return lead, 1
-    if lead < 0xE0:
-        return (lead & 0x1F) << 6 | data[i + 1] & 0x3F, 2
-    if lead < 0xF0:
-        return (lead & 0x0F) << 12 | (data[i + 1] & 0x3F) << 6 | data[i + 2] & 0x3F, 3
-    return (lead & 7) << 18 | (data[i + 1] & 0x3F) << 12 | (data[i + 2] & 0x3F) << 6 | data[i + 3] & 0x3F, 4
-
-
-@njit(cache=True, nogil=True)
-def _see_line(line, point, flags, row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
-    """Advance the state of the current line by one character, counting into the text's row."""
-    kind = flags & CLASS_MASK
-    if kind == NEWLINE:
-        if point != _LF or not line[_AFTER_CR]:
-            _end_line(line, row)
-        line[_AFTER_CR] = point == _CR
-        return
-    line[_AFTER_CR] = 0
-    line[_IS_OPEN] = 1
-    if kind == SPACE:
-        line[_DOTS] = 0
-        return
-    row[_BULLETS] += line[_IS_BLANK] and flags & BULLET_BIT != 0
-    line[_IS_BLANK] = 0
-    line[_DOTS] = line[_DOTS] + 1 if point == _DOT else 0
-    is_ellipsis = point == _ELLIPSIS
-    line[_TAIL] = 3 if is_ellipsis else line[_DOTS]
-    row[_ELLIPSES] += is_ellipsis or (line[_DOTS] > 0 and line[_DOTS] % 3 == 0)
-    row[_HASHES] += point == _HASH
-
-
-@njit(cache=True, nogil=True)
-def _end_line(line, row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
-    row[_LINES] += 1
-    row[_ELLIPSIS_LINES] += line[_TAIL] >= 3
-    line[:] = 0
-    line[_IS_BLANK] = 1
-
-
-@njit(cache=True, nogil=True)
-def _joins(data, i, end, classes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
-    """Whether the character at byte i continues a word after an apostrophe."""
-    if i >= end:
-        return False
-    point, _ = _decode(data, i)
-    kind = classes[point] & CLASS_MASK
-    return kind in (LETTER, NUMBER, MARK)
-
-
-@njit(cache=True, nogil=True)
-def _end_token(tokens, n, code, row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
-    """Finish token n, whose start, end and kind are written: its hash, and its share of the text's counts."""
-    code ^= code >> _HALF
-    code *= _MIX
-    tokens.hashes[n] = code ^ code >> _HALF
-    row[_TOKENS] += 1
-    if tokens.kinds[n] & _KIND != _PUNCTUATION:
-        row[_WORDS] += 1
-        row[_ALPHABETIC] += tokens.kinds[n] >= _IS_ALPHABETIC
-
-
-@njit(cache=True, nogil=True)
+@kernel(**ARRAYS_GIVEN)
 def _scan(data, offsets, tables: CharacterTables, moves, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
     """Fill tokens and counts; returns how many tokens there are."""
     tokens, counts = out
-    line = np.zeros(5, dtype=np.int64)
     n = 0
     for d in range(len(offsets) - 1):
-        line[:] = 0
-        line[_IS_BLANK] = 1
-        n = _scan_text(data, (offsets[d], offsets[d + 1]), tables, moves, (tokens, counts[d], line), n)
-        if line[_IS_OPEN]:
-            _end_line(line, counts[d])
+        i, end = offsets[d], offsets[d + 1]
+        first, words, word_chars, alphabetic, hashes, ellipses, extra = n, 0, 0, 0, 0, 0, 0
+        counts[d, _CHARS] = end - i
+        while i < end:
+            if tables.quick[data[i]] == BLANK:
+                i += 1
+                continue
+            start = i
+            i, kind, code, is_alphabetic, wide, dots = _token(data, i, end, tables, moves)
+            extra += wide
+            if kind == _NONE:
+                continue
+            chars, is_word = i - start - wide, kind <= _IDEOGRAPH
+            tokens.starts[n], tokens.ends[n], tokens.hashes[n], tokens.chars[n] = start, i, _mixed(code), chars
+            tokens.is_word[n] = is_word
+            n += 1
+            words += is_word
+            word_chars += chars if is_word else 0
+            alphabetic += is_alphabetic
+            hashes += data[start] == _HASH
+            ellipses += dots
+        row = counts[d]
+        row[_CHARS] -= extra
+        row[_TOKENS], row[_WORDS], row[_WORD_CHARS], row[_ALPHABETIC] = n - first, words, word_chars, alphabetic
+        row[_HASHES], row[_ELLIPSES] = hashes, ellipses
     return n
 
 
-@njit(cache=True, nogil=True)
-def _scan_text(data, span, tables, moves, out, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
-    """One text, whose tokens begin at number n; returns the number after its last."""
-    tokens, row, line = out
-    i, end = span
-    kind, code = np.int64(_NONE), _FNV_START
+@kernel(**ARRAYS_GIVEN)
+def _mixed(code):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
+    code ^= code >> _HALF
+    code *= _MIX
+    return code ^ code >> _HALF
+
+
+@kernel(**ARRAYS_GIVEN)
+def _token(data, i, end, tables, moves):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
+    """The token at byte i: its end, kind, hash before mixing, whether it holds a letter, its bytes beyond one a character, and
+    its ellipses. What belongs to no token is one character of kind _NONE."""
+    quick = tables.quick
+    low = quick[data[i]]
+    if low > MAY_JOIN:  # a word of ASCII letters and digits, as most tokens are: the loop below would do the same
+        start, code, is_alphabetic = i, _FNV_START, False
+        while low > MAY_JOIN:
+            code = (code ^ np.uint64(low)) * _FNV_PRIME
+            is_alphabetic |= low >= _LETTER_A
+            i += 1
+            low = quick[data[i]] if i < end else np.uint8(BLANK)
+        if low != MAY_JOIN:
+            return i, np.int64(_WORD), code, is_alphabetic, 0, 0
+        i = start
+    return _any_token(data, i, end, tables, moves)
+
+
+@kernel(**ARRAYS_GIVEN)
+def _any_token(data, i, end, tables, moves):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
+    kind, code, is_alphabetic, wide, dots, ellipses = np.int64(_NONE), _FNV_START, False, 0, 0, 0
     while i < end:
-        point, width = _decode(data, i)
-        flags = tables.classes[point]
-        row[_CHARS] += 1
-        _see_line(line, point, flags, row)
+        point, width = decode(data, i)
+        flags = np.int64(tables.classes[point])
         klass = flags & CLASS_MASK
-        if klass == APOSTROPHE and kind == _WORD and _joins(data, i + width, end, tables.classes):
-            klass = MARK
+        if kind == _WORD and flags & _JOINS and _joins(data, i, (i + width, end), flags, tables.classes):
+            klass = np.int64(MARK)
         move = np.int64(moves[kind, klass])
         if kind != _NONE and (move == _NONE or move >= _NEW):
-            _end_token(tokens, n, code, row)
-            n += 1
+            break
         kind = move & _KIND
-        if move >= _NEW:
-            code = _FNV_START
-            tokens.starts[n] = i
-            tokens.kinds[n] = kind
         i += width
-        if kind != _NONE:
-            tokens.ends[n] = i
-            row[_WORD_CHARS] += kind != _PUNCTUATION
-            tokens.kinds[n] |= _IS_ALPHABETIC * (klass in (LETTER, IDEOGRAPH))
-            if klass != FORMAT:
-                code = (code ^ np.uint64(tables.lower[point])) * _FNV_PRIME
-    if kind != _NONE:
-        _end_token(tokens, n, code, row)
-        n += 1
-    return n
+        wide += width - 1
+        if kind == _NONE:
+            break
+        dots = dots + 1 if point == _DOT else 0
+        ellipses += point == _ELLIPSIS or (dots > 0 and dots % 3 == 0)
+        is_alphabetic |= klass in (LETTER, IDEOGRAPH)
+        if klass != FORMAT:
+            code = (code ^ np.uint64(tables.lower[point])) * _FNV_PRIME
+    return i, kind, code, is_alphabetic, wide, ellipses
+
+
+@kernel(**ARRAYS_GIVEN)
+def _joins(data, i, after, flags, classes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled
+    """Whether the character at byte i, which follows a word, holds it together with what comes after."""
+    place, end = after
+    if place >= end:
+        return False
+    point, _ = decode(data, place)
+    klass = classes[point] & CLASS_MASK
+    if flags & JOINS_WORDS_BIT:
+        return klass in (LETTER, NUMBER, MARK)
+    return klass == NUMBER and classes[before(data, i)] & CLASS_MASK == NUMBER

@@ -50,10 +50,10 @@ def test_too_many_words_is_a_reason(judged):
     assert judged(PROSE, max_words=60) == ("too_many_words", "90, want at most 60")
 
 
-def test_counting_punctuation_dilutes_alphabetic_words(judged):
+def test_punctuation_dilutes_alphabetic_words_unless_told_otherwise(judged):
     text = "the keeper, of: light; had! to? walk- a/ long= way+ with~ lamp. " * 6  # as much punctuation as words
-    assert judged(text)[0] == ""
-    assert judged(text, count_punctuation=True)[0] == "few_alphabetic_words"
+    assert judged(text)[0] == "few_alphabetic_words"
+    assert judged(text, count_punctuation=False)[0] == ""
 
 
 def test_own_stop_words_serve_another_language(judged):

@@ -22,12 +22,21 @@ class Template(StrEnum):
 
     demo = "demo"
     text = "text"
+    web = "web"
 
+
+_WHAT_NEXT = {
+    Template.text: "put your texts in docs/ (any depth, *.txt); the recipe says what happens to them",
+    Template.web: "put web archives, wiki dumps and other files in data/ (any depth); the recipe says what happens to them",
+}
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The project folder; made if it is not there.", show_default="this folder")
 ]
-From = Annotated[Template, typer.Option("--template", "-t", help="demo: Python's own documentation. text: your docs/**/*.txt.")]
+From = Annotated[
+    Template,
+    typer.Option("--template", "-t", help="demo: Python's own documentation. text: your docs/**/*.txt. web: all of data/."),
+]
 
 
 def init(terminal: Terminal, folder: Folder = HERE, *, template: From = Template.text) -> None:
@@ -45,8 +54,7 @@ def init(terminal: Terminal, folder: Folder = HERE, *, template: From = Template
     lines = [f"wrote {', '.join(started.written)} in {folder.resolve()}"]
     if started.kept:
         lines.append(f"kept {', '.join(started.kept)}, which was there already")
-    if template is Template.text:
-        lines.append("put your texts in docs/ (any depth, *.txt); the recipe says what happens to them")
+    lines += [_WHAT_NEXT[template]] if template in _WHAT_NEXT else []
     terminal.answer(
         document, *lines, "", "try next:", *(f"  {command}" for command in [*go_there(folder), "whorl plan", "whorl run"])
     )

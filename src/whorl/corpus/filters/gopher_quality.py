@@ -29,7 +29,7 @@ _SHARED = (
 
 
 class GopherQuality(Filter):
-    """Defaults are the paper's. Ratios are per word; `count_punctuation` makes a run of punctuation a word in them."""
+    """Defaults are the paper's. Ratios are per word; with `count_punctuation`, marks of punctuation are words in them."""
 
     measures: ClassVar[tuple[str, ...]] = ("stop_words",)
 
@@ -44,7 +44,7 @@ class GopherQuality(Filter):
     min_alphabetic_words: float = Field(0.8, ge=0, le=1)  # share of words with a letter
     min_stop_words: int = Field(2, ge=0)  # different ones
     stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
-    count_punctuation: bool = False  # some implementations do; the paper does not say
+    count_punctuation: bool = True  # the paper does not say; the implementation most in use does
 
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> Self:

@@ -122,7 +122,12 @@ class Refine(Stage):
         )
         counts = _counts(finished) | self._promises() | _known_figures(others, fates)
         if not counts["documents"]:
-            raise DataError(f"{job.name}: all {counts['documents_in']} documents were dropped; `whorl data stats` lists why")
+            reasons = ", ".join(
+                f"{n} {name.removeprefix('dropped.')}" for name, n in counts.items() if name.startswith("dropped.")
+            )
+            raise DataError(
+                f"{job.name}: all {counts['documents_in']} documents were dropped ({reasons}); loosen what drops most"
+            )
         counts |= _group_figures(job, candidates, fates)
         report = write_report(job.folder, self.filters, [member.use for member in self.dedup])
         (job.folder / "report.html").write_text(page(report), encoding="utf-8")

@@ -1,7 +1,7 @@
 """corpus/extract/main_content/scoring: how likely each block is main content, judged twice.
 
 First by a logistic regression over a block's own figures, then by a small network over the same and the first scores around it;
-items of one list lean towards each other. The coefficients in weights.safetensors are made by `python -m bench.fits.extraction`,
+items of one list lean towards each other. The coefficients in weights.safetensors come from `python -m bench.fits.extraction`,
 which says on what; nothing here knows a page. Time is linear in the blocks.
 """
 
