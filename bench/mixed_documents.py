@@ -6,6 +6,7 @@ changed or made up. Downloads nothing.
 """
 
 import bz2
+import contextlib
 import json
 import re
 import sysconfig
@@ -69,14 +70,11 @@ def _archives(root: Path) -> Iterator[Document]:
 
 def _responses(path: Path) -> list[bytes]:
     pages: list[bytes] = []
-    with path.open("rb") as stream:
-        try:
-            for record in ArchiveIterator(stream, record_types=WarcRecordType.response, parse_http=True):
-                headers = record.http_headers
-                if headers and "html" in (headers.get("content-type") or ""):
-                    pages.append(record.reader.read())
-        except _WARC_ERRORS:
-            return pages
+    with path.open("rb") as stream, contextlib.suppress(*_WARC_ERRORS):
+        for record in ArchiveIterator(stream, record_types=WarcRecordType.response, parse_http=True):
+            headers = record.http_headers
+            if headers and "html" in (headers.get("content-type") or ""):
+                pages.append(record.reader.read())
     return pages
 
 
