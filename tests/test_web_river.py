@@ -76,7 +76,7 @@ def warc(pages: dict[str, str], robots: str = "") -> bytes:
             f"WARC-Record-ID: <urn:uuid:00000000-0000-0000-0000-{number:012d}>\r\n"
             f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(http)}\r\n\r\n"
         )
-        records.append(gzip.compress(head.encode() + http + b"\r\n\r\n"))
+        records.append(gzip.compress(head.encode() + http + b"\r\n\r\n", mtime=0))
     return b"".join(records)
 
 

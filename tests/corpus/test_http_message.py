@@ -99,7 +99,7 @@ def test_a_page_stored_decoded_under_its_old_headers_is_read(header):
 
 
 def test_two_encodings_come_off_in_reverse():
-    assert parsed([b"Content-Encoding: deflate, gzip"], gzip.compress(zlib.compress(PAGE))).payload == PAGE
+    assert parsed([b"Content-Encoding: deflate, gzip"], gzip.compress(zlib.compress(PAGE), mtime=0)).payload == PAGE
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_header_without_end_is_not_held():
 
 
 def test_a_stream_that_breaks_off_gives_its_reason_once():
-    packed = gzip.compress(record(1) + record(2))
+    packed = gzip.compress(record(1) + record(2), mtime=0)
     for cut, expected in ((4, ["1", "2", "truncated"]), (12, ["1", "2 truncated"])):
         with unpacked(io.BytesIO(packed[:-cut]), "a.gz", max_bytes=10**6, max_ratio=10) as stream:
             faults = [item.fault for item in warc_records(stream, 1000)]

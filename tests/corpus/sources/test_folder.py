@@ -20,7 +20,7 @@ def test_every_file_is_read_by_the_source_of_its_kind(tmp_path):
     folder = tmp_path / "data"
     (folder / "deep").mkdir(parents=True)
     (folder / "a.txt").write_text("plain text")
-    (folder / "deep" / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps({"body": "a row"}).encode()))
+    (folder / "deep" / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps({"body": "a row"}).encode(), mtime=0))
     (folder / "c.html").write_text(PAGE)
     source = Source.model_validate({"use": "folder", "path": "data", "options": {"jsonl": {"text_field": "body"}}})
     documents, skipped = read(source, tmp_path)

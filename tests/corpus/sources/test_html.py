@@ -37,7 +37,7 @@ def test_a_page_becomes_a_document_with_what_it_says_of_itself(tmp_path):
 
 
 def test_addresses_are_made_of_the_base_and_the_name(tmp_path):
-    rows, _ = read(tmp_path, gzip.compress(b"<p>words"), "deep/a.html.gz", base_url="http://site/", name="mine")
+    rows, _ = read(tmp_path, gzip.compress(b"<p>words", mtime=0), "deep/a.html.gz", base_url="http://site/", name="mine")
     assert (rows[0]["id"], rows[0]["url"]) == ("mine/deep/a.html.gz", "http://site/deep/a.html")
 
 

@@ -60,8 +60,8 @@ def test_one_huge_line_is_one_document(tmp_path):
 
 
 def test_compressed_text_is_unpacked_and_a_bomb_is_not(tmp_path):
-    (tmp_path / "good.txt.gz").write_bytes(gzip.compress(b"fine"))
-    (tmp_path / "bomb.txt.gz").write_bytes(gzip.compress(bytes(30_000_000)))
+    (tmp_path / "good.txt.gz").write_bytes(gzip.compress(b"fine", mtime=0))
+    (tmp_path / "bomb.txt.gz").write_bytes(gzip.compress(bytes(30_000_000), mtime=0))
     assert read(tmp_path, path="*.gz") == ([("good.txt.gz", "fine")], [("bomb.txt.gz", "bomb")])
 
 

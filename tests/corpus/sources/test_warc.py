@@ -100,7 +100,7 @@ def test_the_licence_of_the_recipe_holds_where_the_page_names_none(tmp_path):
         (record(body=RESPONSE % (b"", b"x" * 2000)), "too_large", "a page of 2000 bytes, want at most 1000"),
         (record(body=b"x" * 6000), "too_large", "a record of 6000 bytes; set max_record"),
         (
-            record(body=RESPONSE % (b"Content-Encoding: gzip\r\n", gzip.compress(b"x")[:-4])),
+            record(body=RESPONSE % (b"Content-Encoding: gzip\r\n", gzip.compress(b"x", mtime=0)[:-4])),
             "bad_encoding",
             "deflate: ends after 1 bytes",
         ),
@@ -196,7 +196,7 @@ class TestRobots:
     def test_one_in_another_segment_counts_when_robots_names_it(self, tmp_path):
         (tmp_path / "a.warc").write_bytes(record())
         (tmp_path / "r").mkdir()
-        (tmp_path / "r" / "b.warc.gz").write_bytes(gzip.compress(robots_txt(b"User-agent: CCBot\nDisallow: /")))
+        (tmp_path / "r" / "b.warc.gz").write_bytes(gzip.compress(robots_txt(b"User-agent: CCBot\nDisallow: /"), mtime=0))
         assert self.rights(tmp_path) == {"http://a/x": None}
         assert self.rights(tmp_path, robots="r/*.warc.gz") == {"http://a/x": ["CCBot"]}
 
@@ -231,7 +231,7 @@ def test_an_archive_is_the_same_however_it_is_packed(tmp_path, suffix):
 
 @pytest.mark.parametrize(
     ("data", "reasons"),
-    [(b"", ["empty"]), (gzip.compress(b""), ["empty"]), (b"not gzip at all", ["damaged"]), (bytes(40), ["empty"])],
+    [(b"", ["empty"]), (gzip.compress(b"", mtime=0), ["empty"]), (b"not gzip at all", ["damaged"]), (bytes(40), ["empty"])],
 )
 def test_a_file_without_records_is_counted(tmp_path, data, reasons):
     (tmp_path / "a.warc.gz").write_bytes(data)
@@ -247,7 +247,7 @@ def test_a_file_that_cannot_be_opened_is_counted(tmp_path):
 
 def test_large_archives_are_handed_over_in_batches(tmp_path):
     page = RESPONSE % (b"", b"x" * 3_000_000)
-    (tmp_path / "a.warc.gz").write_bytes(gzip.compress(b"".join(record(body=page, rid=str(n)) for n in range(4)), 1))
+    (tmp_path / "a.warc.gz").write_bytes(gzip.compress(b"".join(record(body=page, rid=str(n)) for n in range(4)), 1, mtime=0))
     source = Source.model_validate({"use": "warc", "path": "*.gz", "extract": Echo(), "max_ratio": 10_000})
     assert [len(harvest.documents) for harvest in source.read(source.units(tmp_path)[0])] == [3, 1]
 
@@ -256,7 +256,7 @@ ARCHIVE = [
     record("warcinfo", b"about", rid="0"),
     record(rid="1"),
     record("request", b"GET", rid="2"),
-    record(body=RESPONSE % (b"Content-Encoding: gzip\r\n", gzip.compress(b"<p>words")), rid="3"),
+    record(body=RESPONSE % (b"Content-Encoding: gzip\r\n", gzip.compress(b"<p>words", mtime=0)), rid="3"),
     record(body=b"HTTP/1.1 404 Gone\r\n\r\n", rid="4"),
     robots_txt(b"User-agent: *\nDisallow: /", rid="5"),
     record("conversion", b"words", rid="6", Content_Type="text/plain"),
@@ -266,7 +266,7 @@ PAGES = {"1", "3", "4", "5", "6"}
 
 @given(data=st.data(), packed=st.booleans())
 def test_whatever_happens_to_an_archive_every_record_before_it_is_a_document_or_a_skip(tmp_path_factory, data, packed):
-    pieces = [gzip.compress(one) if packed else one for one in ARCHIVE]
+    pieces = [gzip.compress(one, mtime=0) if packed else one for one in ARCHIVE]
     whole = b"".join(pieces)
     at = data.draw(st.integers(0, len(whole)))
     gone, added = data.draw(st.integers(0, 30) | st.just(len(whole))), data.draw(st.binary(max_size=30))

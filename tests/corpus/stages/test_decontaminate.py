@@ -142,7 +142,7 @@ def test_a_passage_that_many_items_ask_about_is_still_looked_for(workshop):
 
 def test_several_files_lists_of_texts_ids_and_compressed_exams_are_read(workshop):
     collected(workshop, [planted(1, QUESTION), planted(2, OTHER), prose(3)])
-    workshop.write("exams/a.jsonl.gz", gzip.compress(json.dumps({"id": 7, "asks": [SHORT, QUESTION]}).encode()))
+    workshop.write("exams/a.jsonl.gz", gzip.compress(json.dumps({"id": 7, "asks": [SHORT, QUESTION]}).encode(), mtime=0))
     workshop.write("exams/b.jsonl", json.dumps({"id": "x", "asks": [OTHER]}) + "\n\n")
     exam = {"path": "exams/*.jsonl*", "name": "both", "fields": ["asks"], "id_field": "id"}
     counts = decontaminated(workshop, exams=[exam])
