@@ -48,7 +48,7 @@ def test_matmul_equals_sdpa_forward_and_backward(rows, groups, time, past, is_pa
     heads, kv_heads = groups
     parts = drawn_heads(rows, heads, kv_heads, (time, past + time))
     numbers = torch.arange(rows * (past + time)).view(rows, -1) // 3
-    spec = MaskSpec(window=window, docs=numbers[:, past:] if is_packed else None)
+    spec = MaskSpec(causal=True, window=window, docs=numbers[:, past:] if is_packed else None)
     seen = visible(spec, time, device=CPU, past=past, past_docs=numbers[:, :past] if is_packed else None)
     results = []
     for backend in (SdpaAttend(), MatmulAttend()):
@@ -61,7 +61,7 @@ def test_matmul_equals_sdpa_forward_and_backward(rows, groups, time, past, is_pa
 
 def test_matmul_in_bf16_is_as_near_to_float32_as_sdpa_in_bf16():
     parts = drawn_heads(2, 4, 2, (16, 16))
-    seen = visible(MaskSpec(), 16, device=CPU)
+    seen = visible(MaskSpec(causal=True), 16, device=CPU)
     exact = attended(SdpaAttend(), parts, seen)
     errors = [(attended(b, parts, seen, torch.bfloat16).float() - exact).abs().max() for b in (SdpaAttend(), MatmulAttend())]
     assert errors[1] <= 2 * errors[0]  # products, weights and sums are each rounded once; neither keeps more
@@ -71,7 +71,7 @@ def test_a_query_sees_no_masked_key_even_if_that_key_is_huge():
     q, k, v = drawn_heads(1, 1, 1, (2, 2))
     k[:, :, 1], v[:, :, 1] = 1e4, 1e4
     for backend in (SdpaAttend(), MatmulAttend()):
-        out = attended(backend, (q, k, v), visible(MaskSpec(), 2, device=CPU))
+        out = attended(backend, (q, k, v), visible(MaskSpec(causal=True), 2, device=CPU))
         torch.testing.assert_close(out[0, 0, 0], v[0, 0, 0])
 
 

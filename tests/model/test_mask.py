@@ -12,21 +12,21 @@ def drawn(seen):
 
 
 def test_causal_sight_is_the_lower_triangle():
-    assert drawn(visible(MaskSpec(), 3, device=CPU)[0]) == ["x..", "xx.", "xxx"]
+    assert drawn(visible(MaskSpec(causal=True), 3, device=CPU)[0]) == ["x..", "xx.", "xxx"]
 
 
 def test_window_counts_the_own_position():
-    assert drawn(visible(MaskSpec(window=2), 4, device=CPU)[0]) == ["x...", "xx..", ".xx.", "..xx"]
+    assert drawn(visible(MaskSpec(causal=True, window=2), 4, device=CPU)[0]) == ["x...", "xx..", ".xx.", "..xx"]
 
 
 def test_documents_of_a_packed_row_do_not_see_each_other_and_padding_sees_padding():
     docs = torch.tensor([[0, 0, 1, PADDING, PADDING]])
-    assert drawn(visible(MaskSpec(docs=docs), 5, device=CPU)[0]) == ["x....", "xx...", "..x..", "...x.", "...xx"]
+    assert drawn(visible(MaskSpec(causal=True, docs=docs), 5, device=CPU)[0]) == ["x....", "xx...", "..x..", "...x.", "...xx"]
 
 
 def test_new_columns_see_the_cached_ones_of_their_document():
     past_docs, docs = torch.tensor([[PADDING, 0, 0]]), torch.tensor([[0, 0]])
-    seen = visible(MaskSpec(docs=docs), 2, device=CPU, past=3, past_docs=past_docs)
+    seen = visible(MaskSpec(causal=True, docs=docs), 2, device=CPU, past=3, past_docs=past_docs)
     assert drawn(seen[0]) == [".xxx.", ".xxxx"]
 
 

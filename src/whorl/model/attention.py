@@ -13,53 +13,91 @@ from torch.nn import functional
 from whorl.model.attend import Attend
 from whorl.model.cache import KVCache
 from whorl.model.config import ModelConfig
-from whorl.model.kernels import turned_heads
-from whorl.model.layers import Linear, RMSNorm
+from whorl.model.kernels import Heads, turned_heads
+from whorl.model.layers import Linear, RMSNorm, cast
 from whorl.model.rope import Turn
 
-__all__ = ["Attention", "Sight"]
+__all__ = ["Attention", "Look", "Sight"]
+
+
+class Look(NamedTuple):
+    """How some layers of one forward pass see: all of one View of the config."""
+
+    turn: Turn | None  # None: positions were added to the embeddings
+    mask: Tensor
 
 
 class Sight(NamedTuple):
-    """What every layer of one forward pass shares."""
+    """What the layers of one forward pass share."""
 
-    turn: Turn
+    looks: tuple[Look, ...]
     attend: Attend
-    mask: Tensor
     cache: KVCache | None
 
 
 class Attention(nn.Module):
     """Mixes positions: softmax(q k^T / sqrt(c)) v, per head."""
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
+    def __init__(self, config: ModelConfig, layer: int, *, look: int) -> None:
         super().__init__()
         self.layer = layer
+        self.look = look  # which of the forward pass's looks is this layer's
         self.heads, self.kv_heads, self.head_dim = config.heads, config.kv_heads, config.head_dim
         self.eps = config.norm_eps
-        self.q = Linear(config.width, config.heads * config.head_dim)
-        self.k = Linear(config.width, config.kv_heads * config.head_dim)
-        self.v = Linear(config.width, config.kv_heads * config.head_dim)
-        self.o = Linear(config.heads * config.head_dim, config.width)
-        self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
-        self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
+        q_width, kv_width = config.heads * config.head_dim, config.kv_heads * config.head_dim
+        self.q = Linear(config.width, q_width, bias=config.attn_bias)
+        self.k = Linear(config.width, kv_width, bias=config.attn_bias)
+        self.v = Linear(config.width, kv_width, bias=config.attn_bias)
+        self.o = Linear(q_width, config.width, bias=config.out_bias)
+        normed = {"none": None, "head": (config.head_dim, config.head_dim), "all": (q_width, kv_width)}[config.qk_norm]
+        self.q_norm = RMSNorm(normed[0], config.norm_eps) if normed else None
+        self.k_norm = RMSNorm(normed[1], config.norm_eps) if normed else None
+        self.norms_whole = config.qk_norm == "all"
 
     def forward(self, x: Float[Tensor, "b t d"], sight: Sight) -> Float[Tensor, "b t d"]:
         """What the block adds to the residual stream."""
-        # One product instead of three: a tenth of a block's matrix time at width 128, and its gradient needs no sums.
-        matrix = torch.cat([self.q.weight, self.k.weight, self.v.weight]).to(x.dtype)
-        fused = functional.linear(x, matrix).view(*x.shape[:2], -1, self.head_dim)  # b t h+k+k c
-        weight = self._norm_weight()
-        q, k, v = turned_heads(fused, sight.turn, num_kv=self.kv_heads, norm_weight=weight, eps=self.eps)
+        look = sight.looks[self.look]
+        q, k, v = self._projected(x, look.turn)
         if sight.cache is not None:
             k, v = sight.cache.extend(self.layer, k, v)  # b k s c
-        mixed = sight.attend(q, k, v, sight.mask)  # b h t c
+        mixed = sight.attend(q, k, v, look.mask)  # b h t c
         out: Tensor = self.o(mixed.transpose(1, 2).flatten(2))
         return out
 
+    def _projected(self, x: Float[Tensor, "b t d"], turn: Turn | None) -> Heads:
+        """Queries, keys and values, heads first, normed and turned to their place."""
+        # One product instead of three: a tenth of a block's matrix time at width 128, and its gradient needs no sums.
+        matrix = torch.cat([self.q.weight, self.k.weight, self.v.weight]).to(x.dtype)
+        fused = functional.linear(x, matrix, self._bias(x.dtype))
+        if self.norms_whole:
+            fused = self._whole_normed(fused)
+        heads = fused.view(*x.shape[:2], -1, self.head_dim)  # b t h+k+k c
+        if turn is None:
+            return self._unturned(heads)
+        return turned_heads(heads, turn, num_kv=self.kv_heads, norm_weight=self._norm_weight(), eps=self.eps)
+
+    def _unturned(self, heads: Float[Tensor, "b t n c"]) -> Heads:
+        """Queries, keys and values of a model whose positions were added to the embeddings."""
+        q, k, v = torch.split(heads, [self.heads, self.kv_heads, self.kv_heads], dim=2)
+        if self.q_norm is not None and self.k_norm is not None and not self.norms_whole:
+            q, k = self.q_norm(q), self.k_norm(k)
+        return q.transpose(1, 2).contiguous(), k.transpose(1, 2).contiguous(), v.transpose(1, 2).contiguous()
+
+    def _bias(self, dtype: torch.dtype) -> Tensor | None:
+        if self.q.bias is None or self.k.bias is None or self.v.bias is None:
+            return None
+        return cast(torch.cat([self.q.bias, self.k.bias, self.v.bias]), dtype)
+
+    def _whole_normed(self, fused: Float[Tensor, "b t n"]) -> Float[Tensor, "b t n"]:
+        """Queries and keys normed over all their heads at once."""
+        assert self.q_norm is not None, "norms_whole goes with norms"
+        assert self.k_norm is not None, "norms_whole goes with norms"
+        q, k, v = torch.split(fused, [self.q.weight.shape[0], self.k.weight.shape[0], self.v.weight.shape[0]], dim=-1)
+        return torch.cat([self.q_norm(q), self.k_norm(k), v], dim=-1)
+
     def _norm_weight(self) -> Float[Tensor, "m c"] | None:
-        """A row for each query and key head, or None for no norm."""
-        if self.q_norm is None or self.k_norm is None:
+        """A row for each query and key head, or None for no norm per head."""
+        if self.q_norm is None or self.k_norm is None or self.norms_whole:
             return None
         q = self.q_norm.weight.expand(self.heads, -1)
         return torch.cat([q, self.k_norm.weight.expand(self.kv_heads, -1)])

@@ -17,9 +17,11 @@ OUTPUTS = ("attn.o.weight", "mlp.down.weight")
 
 @torch.no_grad()
 def initialize(model: nn.Module, config: ModelConfig, *, seed: Seed) -> None:
-    """Draw every matrix from N(0, init_std); vectors (norm weights) become one."""
+    """Draw every matrix from N(0, init_std); norm weights become one, biases zero."""
     for name, parameter in model.named_parameters():
-        if parameter.ndim < 2:
+        if name.endswith("bias"):
+            parameter.zero_()
+        elif parameter.ndim < 2:
             parameter.fill_(1.0)
         elif config.zero_outputs and name.endswith(OUTPUTS):
             parameter.zero_()

@@ -18,7 +18,7 @@ PADDING = -1  # document number of positions that hold no text
 class MaskSpec:
     """Rules of sight. A query always sees itself, so no row of attention is ever empty."""
 
-    causal: bool = True  # never look ahead
+    causal: bool | None = None  # never look ahead; None: as the model was built
     window: int | None = None  # look back at this many positions, the own one included; None: all
     docs: Int[Tensor, "b t"] | None = None  # document number of each position; queries see only their own document
 
@@ -35,6 +35,7 @@ def visible(
 
     `past` keys stand before the queries (a cache); `past_docs` are their documents and go with `spec.docs`.
     """
+    assert spec.causal is not None, "who knows the model says whether it looks ahead"
     columns = torch.arange(past + num_queries, device=device)
     behind = columns[past:, None] - columns[None, :]  # t s: how far the key lies behind the query
     seen = torch.ones_like(behind, dtype=torch.bool)

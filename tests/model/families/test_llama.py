@@ -20,7 +20,7 @@ LLAMA = Family.find("llama", frozenset())
 def test_depth_six_is_the_hand_worked_shape():
     config = Family.model_validate({"use": "llama", "depth": 6}).configure(4096, 512)
     assert (config.width, config.heads, config.kv_heads, config.head_dim, config.mlp_width) == (384, 6, 6, 64, 1024)
-    assert (config.qk_norm, config.norm_eps, config.vocab_size, config.max_positions) == (False, 1e-5, 4096, 512)
+    assert (config.qk_norm, config.norm_eps, config.vocab_size, config.max_positions) == ("none", 1e-5, 4096, 512)
 
 
 def test_llama_2_7b_reads_as_published():
@@ -30,7 +30,7 @@ def test_llama_2_7b_reads_as_published():
 
 
 def test_a_model_with_query_norms_is_refused_and_sent_to_the_family_that_holds_it(tiny):
-    with pytest.raises(ConfigError, match="the llama layout cannot hold qk_norm=True; use qwen3"):
+    with pytest.raises(ConfigError, match="the llama layout cannot hold qk_norm=head; use qwen3"):
         LLAMA.to_hub(tiny("qwen3"))
 
 

@@ -30,17 +30,17 @@ def test_a_recipe_sets_any_dial():
     family = Family.model_validate({"use": "qwen3", "depth": 6, "width": 128, "heads": 2, "activation": "relu2"})
     config = family.configure(2048, 512)
     assert (config.width, config.heads, config.head_dim, config.mlp_width) == (128, 2, 64, 384)
-    assert (config.activation, config.qk_norm, config.tied) == ("relu2", True, True)
+    assert (config.activation, config.qk_norm, config.tied) == ("relu2", "head", True)
 
 
 def test_qwen3_06b_reads_as_published():
     config = QWEN3.from_hub(PUBLIC_06B)
     assert (config.heads, config.kv_heads, config.head_dim, config.rope_theta) == (16, 8, 128, 1e6)
-    assert config.qk_norm
+    assert config.qk_norm == "head"
 
 
 def test_a_model_without_query_norms_is_sent_to_llama(tiny):
-    with pytest.raises(ConfigError, match="the qwen3 layout cannot hold qk_norm=False; use llama"):
+    with pytest.raises(ConfigError, match="the qwen3 layout cannot hold qk_norm=none; use llama"):
         QWEN3.to_hub(tiny("llama"))
 
 

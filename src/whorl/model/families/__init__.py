@@ -1,7 +1,7 @@
 """model/families: the door of architectures: dials that become a ModelConfig, and the public layout they are stored in.
 
 A family is a preset and a declarative map, never a second forward: what it needs and the Transformer lacks is a new axis.
-To add one, write `<name>.py` with a Family that names its dials, its parameter names and both ways through config.json; the
+To add one, write `<name>.py` with a Family that names its dials, the layout of its weights and both ways through config.json; the
 laws in tests/model then hold it to the same figures as every other, and test_hub to those of transformers.
 """
 
@@ -15,6 +15,7 @@ from whorl.core.config import Member
 from whorl.core.errors import ConfigError, DataError
 from whorl.model.config import Activation, ModelConfig
 from whorl.model.dials import head_dim_for, heads_for, mlp_width_for, width_for
+from whorl.model.layout import Layout
 
 __all__ = ["Family", "RotaryDecoder", "family_of"]
 
@@ -24,7 +25,7 @@ class Family(Member, is_door=True):
 
     model_type: ClassVar[str]  # what config.json calls it
     architecture: ClassVar[str]  # the class that transformers loads it with
-    keys: ClassVar[Mapping[str, str]]  # parameter names, ours -> public; {} is the number of the block
+    layout: ClassVar[Layout]  # where its weights stand in public files
 
     depth: int = Field(ge=1)
     width: int | None = None  # default: 64 * depth
@@ -94,7 +95,7 @@ class RotaryDecoder(Family):
             max_positions=max_positions,
             activation=self.activation,
             norm_eps=self.norm_eps,
-            qk_norm=qk_norm,
+            qk_norm="head" if qk_norm else "none",
             rope_theta=self.rope_theta,
             tied=self.tied,
             init_std=self.init_std,

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from whorl.model.config import ModelConfig
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import DECODER_KEYS, decoder_axes, decoder_fields
+from whorl.model.hub import decoder_axes, decoder_fields, decoder_layout
+from whorl.model.layout import Layout
 
 __all__ = ["Llama"]
 
@@ -18,7 +19,7 @@ class Llama(RotaryDecoder):
 
     model_type: ClassVar[str] = "llama"
     architecture: ClassVar[str] = "LlamaForCausalLM"
-    keys: ClassVar[Mapping[str, str]] = DECODER_KEYS
+    layout: ClassVar[Layout] = decoder_layout()
 
     norm_eps: float = 1e-5
 
@@ -29,8 +30,8 @@ class Llama(RotaryDecoder):
     @classmethod
     def misfit(cls, config: ModelConfig) -> str | None:
         """Norms on queries and keys, plain feed-forward and two-way sight have no place here."""
-        if config.qk_norm:
-            return "qk_norm=True"
+        if config.qk_norm != "none":
+            return f"qk_norm={config.qk_norm}"
         if not config.gated:
             return "gated=False"
         return None if config.causal else "causal=False"

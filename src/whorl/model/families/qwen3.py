@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from whorl.model.config import ModelConfig
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import DECODER_KEYS, decoder_axes, decoder_fields
+from whorl.model.hub import decoder_axes, decoder_fields, decoder_layout
+from whorl.model.layout import Layout
 
 __all__ = ["Qwen3"]
 
@@ -18,11 +19,12 @@ class Qwen3(RotaryDecoder):
 
     model_type: ClassVar[str] = "qwen3"
     architecture: ClassVar[str] = "Qwen3ForCausalLM"
-    keys: ClassVar[Mapping[str, str]] = {
-        **DECODER_KEYS,
-        "blocks.{}.attn.q_norm.weight": "model.layers.{}.self_attn.q_norm.weight",
-        "blocks.{}.attn.k_norm.weight": "model.layers.{}.self_attn.k_norm.weight",
-    }
+    layout: ClassVar[Layout] = decoder_layout(
+        {
+            "blocks.{}.attn.q_norm.weight": "model.layers.{}.self_attn.q_norm.weight",
+            "blocks.{}.attn.k_norm.weight": "model.layers.{}.self_attn.k_norm.weight",
+        }
+    )
 
     norm_eps: float = 1e-6
 
@@ -33,8 +35,8 @@ class Qwen3(RotaryDecoder):
     @classmethod
     def misfit(cls, config: ModelConfig) -> str | None:
         """Norms on queries and keys are part of it; plain feed-forward and two-way sight have no place here."""
-        if not config.qk_norm:
-            return "qk_norm=False"
+        if config.qk_norm != "head":
+            return f"qk_norm={config.qk_norm}"
         if not config.gated:
             return "gated=False"
         return None if config.causal else "causal=False"
@@ -53,4 +55,4 @@ class Qwen3(RotaryDecoder):
     @classmethod
     def from_hub(cls, fields: Mapping[str, Any]) -> ModelConfig:
         """The architecture of a public config.json."""
-        return ModelConfig.model_validate({**decoder_axes(fields), "qk_norm": True})
+        return ModelConfig.model_validate({**decoder_axes(fields), "qk_norm": "head"})
