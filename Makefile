@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
 READY_HF := .venv-bench-hf/.ready
+READY_MEGATRON := .venv-bench-megatron/.ready
 PATHS := src tests bench
 PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4
 
@@ -29,11 +30,17 @@ $(READY_DEV): $(READY)
 	$(PIP) -e ".[dev,web,fast]"
 	@touch $@
 
-# The peer of the parity tests, in an environment of its own: its pins must not reach ours.
+# The peers of the parity tests, in environments of their own: their pins must not reach ours.
 $(READY_HF): Makefile
 	@test -x .venv-bench-hf/bin/python || $(PYTHON) -m venv .venv-bench-hf
 	.venv-bench-hf/bin/python -m pip --disable-pip-version-check install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch==2.13.0"
 	.venv-bench-hf/bin/python -m pip --disable-pip-version-check install --quiet "transformers==5.23.0"
+	@touch $@
+
+$(READY_MEGATRON): Makefile
+	@test -x .venv-bench-megatron/bin/python || $(PYTHON) -m venv .venv-bench-megatron
+	.venv-bench-megatron/bin/python -m pip --disable-pip-version-check install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch==2.13.0"
+	.venv-bench-megatron/bin/python -m pip --disable-pip-version-check install --quiet "megatron-core==0.16.1"
 	@touch $@
 
 demo: $(READY)
@@ -43,7 +50,7 @@ test: $(READY_DEV)
 	$(PYTEST) -m "not slow and not parity" --cov --cov-branch --cov-report=term
 	$(BIN)/coverage report --include="src/whorl/core/*" --fail-under=100
 
-test-all: $(READY_DEV) $(READY_HF)
+test-all: $(READY_DEV) $(READY_HF) $(READY_MEGATRON)
 	$(PYTEST) --hypothesis-profile=thorough --timeout=1800
 
 check: $(READY_DEV)
