@@ -1,0 +1,240 @@
+"""infer/scheduler: which tokens of which requests the next step computes.
+
+A step takes the newest token of every request that is decoding, then pieces of prompts until a budget of tokens is spent: long
+prompts never make the others wait for more than a step. When blocks run out, the request that matters least gives its own
+back and is computed again later; what it has said stays said. Does not run the model, sample, or read a clock.
+"""
+
+import heapq
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from whorl.infer.pool import ROOT, BlockPool, block_name
+
+__all__ = ["Chunk", "Limits", "Running", "Scheduler"]
+
+
+class Limits(NamedTuple):
+    """What one step may hold."""
+
+    rows: int  # requests computed side by side
+    tokens: int  # of one step; at least `rows`, so that every decoding request moves
+
+
+@dataclass(eq=False)
+class Running:
+    """A request on its way: what it is made of and how far it has been computed."""
+
+    number: int  # in order of arrival
+    tokens: list[int]  # the prompt, then what was said
+    num_prompt: int
+    max_tokens: int  # that may be said
+    priority: int = 0  # lower goes first
+    deadline: float | None = None  # on the caller's clock; past it the request ends
+    salt: bytes = b"-"  # requests of different salts never share blocks; not empty
+    num_computed: int = 0  # tokens whose keys and values are in blocks
+    blocks: list[int] = field(default_factory=list)
+    names: list[bytes] = field(default_factory=list)  # of the full blocks
+    num_cached: int = 0  # tokens found instead of computed, last time it was admitted
+    num_preemptions: int = 0
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The lowest matters most."""
+        return self.priority, self.number
+
+    @property
+    def num_left(self) -> int:
+        """Tokens to compute before the next one can be said."""
+        return len(self.tokens) - self.num_computed
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether only the newest token is left to compute."""
+        return self.num_left == 1 and self.num_computed > 0
+
+
+class Chunk(NamedTuple):
+    """Tokens [start, end) of a request to compute in this step."""
+
+    request: Running
+    start: int
+    end: int
+
+    @property
+    def completes(self) -> bool:
+        """Whether the next token can be said after it."""
+        return self.end == len(self.request.tokens)
+
+
+class Scheduler:
+    """Requests waiting and running over one pool of blocks."""
+
+    def __init__(self, pool: BlockPool, limits: Limits, *, reuses: bool = True) -> None:
+        assert limits.tokens >= limits.rows >= 1, f"{limits}: want tokens >= rows >= 1"
+        self.pool = pool
+        self.limits = limits
+        self.reuses = reuses  # finished blocks are named and found
+        self.running: list[Running] = []  # by rank
+        self._waiting: list[tuple[tuple[int, int], Running]] = []  # a heap
+        self._is_short = False  # of blocks: a request had to give back its own in this step, so nobody new is let in
+
+    @property
+    def waiting(self) -> list[Running]:
+        """Requests that hold no blocks, by rank."""
+        return [request for _, request in sorted(self._waiting, key=lambda entry: entry[0])]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.running and not self._waiting
+
+    def fits(self, num_tokens: int) -> bool:
+        """Whether a request that grows to so many tokens can ever be finished: alone in the pool, if need be."""
+        return self.pool.blocks_for(num_tokens) <= self.pool.num_blocks
+
+    def submit(self, request: Running) -> None:
+        """Queue a request. It must fit: see `fits`."""
+        assert request.tokens, "a request has at least one token"
+        assert self.fits(request.num_prompt + request.max_tokens), "a request too large for the pool was let in"
+        heapq.heappush(self._waiting, (request.rank, request))
+
+    def plan(self) -> list[Chunk]:
+        """What the next step computes; blocks for all of it are taken. Empty only when nothing is left to do."""
+        chunks: list[Chunk] = []
+        budget = self.limits.tokens
+        self._is_short = False
+        for request in list(self.running):
+            if request.is_decoding and request in self.running and self._grow(request, request.num_computed + 1):
+                chunks.append(Chunk(request, request.num_computed, request.num_computed + 1))
+                budget -= 1
+        self._let_in()
+        for request in [one for one in self.running if all(one is not chunk.request for chunk in chunks)]:
+            if budget <= 0 or request not in self.running:
+                continue
+            end = min(len(request.tokens), request.num_computed + budget)
+            end = self._reach(request, end)
+            if end > request.num_computed:
+                chunks.append(Chunk(request, request.num_computed, end))
+                budget -= end - request.num_computed
+        chunks = [chunk for chunk in chunks if chunk.request in self.running]  # some may have been preempted by later ones
+        assert chunks or self.is_idle, "nothing can move, and something is left to do"
+        return chunks
+
+    def computed(self, chunk: Chunk) -> None:
+        """The keys and values of a chunk are in its blocks now."""
+        request = chunk.request
+        assert chunk.start == request.num_computed, "chunks are computed in order"
+        request.num_computed = chunk.end
+        if self.reuses:
+            self._name_full(request)
+
+    def said(self, request: Running, token: int) -> None:
+        """A request has a new token, to be computed in the next step."""
+        assert request.num_left == 0, "a token is said after everything before it was computed"
+        request.tokens.append(token)
+
+    def drop(self, request: Running) -> None:
+        """The one way out: a request that finished, failed or was aborted, wherever it is, gives back all it holds."""
+        if request in self.running:
+            self.running.remove(request)
+        else:
+            self._waiting = [entry for entry in self._waiting if entry[1] is not request]
+            heapq.heapify(self._waiting)
+        self._give_back(request)
+
+    def restart(self) -> None:
+        """Weights have changed: no block is worth anything. What runs is computed again from its tokens."""
+        for request in list(self.running):
+            self._preempt(request)
+        self.pool.forget()
+
+    def expired(self, now: float) -> list[Running]:
+        """Requests whose deadline has passed."""
+        everyone = [*self.running, *(request for _, request in self._waiting)]
+        return [request for request in everyone if request.deadline is not None and request.deadline <= now]
+
+    def check(self) -> None:
+        """Raise AssertionError unless blocks and requests agree."""
+        self.pool.check()
+        held = {block for request in self.running for block in request.blocks}
+        assert len(held) == self.pool.num_held, f"{self.pool.num_held} blocks are held, requests know of {len(held)}"
+        for request in self.running:
+            assert len(request.blocks) * self.pool.block_size >= request.num_computed, "computed tokens without a block"
+        assert all(not request.blocks for _, request in self._waiting), "a waiting request holds blocks"
+        assert len(self.running) <= self.limits.rows, "more requests run than rows"
+
+    def _let_in(self) -> None:
+        """Let requests run by rank while there are rows and blocks for them."""
+        while self._waiting and len(self.running) < self.limits.rows and not self._is_short:
+            if not self._admit(self._waiting[0][1]):
+                break
+            heapq.heappop(self._waiting)
+
+    def _admit(self, request: Running) -> bool:
+        """Let a request run, with what is known of its beginning. Not while the pool could not hold its first new block."""
+        self._adopt_known(request)
+        if self.pool.num_available == 0 and len(request.blocks) * self.pool.block_size <= request.num_computed:
+            self._give_back(request)
+            return False
+        self.running.append(request)
+        self.running.sort(key=lambda one: one.rank)
+        return True
+
+    def _adopt_known(self, request: Running) -> None:
+        """Hold the blocks that already have this request's first tokens; the last token is always computed."""
+        size, parent = self.pool.block_size, ROOT
+        for start in range(0, (len(request.tokens) - 1) // size * size if self.reuses else 0, size):
+            tokens = request.tokens[start : start + size]
+            name = block_name(parent, tokens, salt=request.salt)
+            block = self.pool.find(name, parent=parent, tokens=tokens)
+            if block is None:
+                break
+            request.blocks.append(block)
+            request.names.append(name)
+            parent = name
+        request.num_computed = request.num_cached = len(request.blocks) * size
+
+    def _grow(self, request: Running, num_tokens: int) -> bool:
+        """Take blocks until they hold so many tokens, from requests that matter less if need be. False: it had to yield."""
+        while len(request.blocks) < self.pool.blocks_for(num_tokens):
+            block = self.pool.take()
+            if block is not None:
+                request.blocks.append(block)
+                continue
+            last = self.running[-1]
+            self._preempt(last)
+            if last is request:
+                return False
+        return True
+
+    def _reach(self, request: Running, end: int) -> int:
+        """How far a prompt can be read without taking anything from anybody; the first of all may take."""
+        room = (len(request.blocks) + self.pool.num_available) * self.pool.block_size
+        if request is self.running[0] and room < end:
+            return end if self._grow(request, end) else request.num_computed
+        end = min(end, room)
+        if end > request.num_computed:
+            self._grow(request, end)
+        return end
+
+    def _name_full(self, request: Running) -> None:
+        size = self.pool.block_size
+        while (len(request.names) + 1) * size <= request.num_computed:
+            number = len(request.names)
+            tokens = request.tokens[number * size : (number + 1) * size]
+            parent = request.names[-1] if request.names else ROOT
+            name = block_name(parent, tokens, salt=request.salt)
+            self.pool.name(request.blocks[number], name, parent=parent, tokens=tokens)
+            request.names.append(name)
+
+    def _preempt(self, request: Running) -> None:
+        self.running.remove(request)
+        self._give_back(request)
+        request.num_preemptions += 1
+        self._is_short = True
+        heapq.heappush(self._waiting, (request.rank, request))
+
+    def _give_back(self, request: Running) -> None:
+        self.pool.release(request.blocks)
+        request.blocks, request.names, request.num_computed = [], [], 0
