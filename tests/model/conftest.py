@@ -1,14 +1,13 @@
-"""Tiny models whose weights come from numpy, so that they are the same numbers on every machine and torch."""
+"""Fixtures of the model tests; the toy models themselves live in toy_models, which tests may also ask at collection time."""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from whorl.model.config import ModelConfig
-from whorl.model.families import Family
-from whorl.model.transformer import Transformer
-
-TINY = {"depth": 2, "width": 24, "heads": 4, "kv_heads": 2, "head_dim": 8, "mlp_width": 40}
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -18,27 +17,18 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def tiny():
-    """config(family, **dials) with 61 ids and 32 positions; odd sizes, grouped queries, heads wider than width / heads."""
+    """config(family, **dials) with 61 ids and 32 positions."""
+    from toy_models import tiny_config  # noqa: PLC0415 - the path is only known here
 
-    def config(family: str = "qwen3", **dials: object) -> ModelConfig:
-        return Family.model_validate({"use": family, **TINY, **dials}).configure(61, 32)
-
-    return config
+    return tiny_config
 
 
 @pytest.fixture(scope="session")
 def filled():
-    """model(config, seed): every weight drawn, norms and output matrices too, large enough for logits of order one."""
+    """model(config, seed): weights that are the same numbers on every machine and torch."""
+    from toy_models import filled_model  # noqa: PLC0415
 
-    def model(config: ModelConfig, seed: int = 0) -> Transformer:
-        rng = np.random.default_rng(seed)
-        built = Transformer(config)
-        for parameter in built.parameters():
-            drawn = rng.normal(1.0, 0.3, parameter.shape) if parameter.ndim == 1 else rng.normal(0.0, 0.2, parameter.shape)
-            parameter.data.copy_(torch.from_numpy(drawn))
-        return built
-
-    return model
+    return filled_model
 
 
 @pytest.fixture(scope="session")

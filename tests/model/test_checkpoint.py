@@ -4,12 +4,11 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from toy_models import config_of, variants_of
 
 from whorl.core.errors import ConfigError, DataError
 from whorl.model import checkpoint
 from whorl.model.families import Family
-
-every_family = pytest.mark.parametrize("family", Family.names())
 
 
 def digests(folder):
@@ -29,10 +28,9 @@ def rewrite(folder, change):
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-@every_family
-@pytest.mark.parametrize("tied", [True, False])
-def test_loaded_weights_and_outputs_equal_the_saved_ones_to_the_bit(family, tied, tmp_path, tiny, filled, some_ids):
-    model = filled(tiny(family, tied=tied))
+@pytest.mark.parametrize(("family", "variant"), [(name, variant) for name in Family.names() for variant in variants_of(name)])
+def test_loaded_weights_and_outputs_equal_the_saved_ones_to_the_bit(family, variant, tmp_path, filled, some_ids):
+    model = filled(config_of(family, variants_of(family)[variant]))
     checkpoint.save(tmp_path, model, family=family, extra={"tokenizer": "abc"})
     loaded = checkpoint.load(tmp_path)
     assert (loaded.config, loaded.family, loaded.extra) == (model.config, family, {"tokenizer": "abc"})
@@ -59,6 +57,30 @@ def test_a_bf16_model_is_still_saved_in_float32(saved, tmp_path):
     assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.bfloat16}
     checkpoint.save(tmp_path / "again", loaded.model, family="qwen3")
     assert {weight.dtype for weight in load_file(tmp_path / "again" / "model.safetensors").values()} == {torch.float32}
+
+
+def test_bf16_is_kept_where_it_is_asked_for(saved, tmp_path):
+    loaded = checkpoint.load(saved, dtype=torch.bfloat16)
+    checkpoint.save(tmp_path / "half", loaded.model, family="qwen3", storage=checkpoint.Storage(dtype=torch.bfloat16))
+    public = load_file(tmp_path / "half" / "model.safetensors")
+    assert {weight.dtype for weight in public.values()} == {torch.bfloat16}
+    assert json.loads((tmp_path / "half" / "config.json").read_text())["torch_dtype"] == "bfloat16"
+    again = checkpoint.load(tmp_path / "half", dtype=torch.bfloat16).model.state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in loaded.model.state_dict().items())
+
+
+def test_large_models_are_written_in_shards_that_load_back_to_the_bit(saved, tmp_path, some_ids):
+    model = checkpoint.load(saved).model
+    checkpoint.save(tmp_path / "cut", model, family="qwen3", storage=checkpoint.Storage(shard_bytes=5_000))
+    assert len(list((tmp_path / "cut").glob("model-*-of-*.safetensors"))) > 3
+    assert torch.equal(checkpoint.load(tmp_path / "cut").model(some_ids(1, 4)), model(some_ids(1, 4)))
+
+
+def test_special_ids_are_those_of_the_tokenizer_that_was_used(saved, tmp_path):
+    special = checkpoint.SpecialIds(bos=7, eos=8, pad=9)
+    model = checkpoint.load(saved).model
+    checkpoint.save(tmp_path / "own", model, family="qwen3", storage=checkpoint.Storage(special=special))
+    assert json.loads((tmp_path / "own" / "config.json").read_text())["eos_token_id"] == 8
 
 
 def test_public_files_say_what_loaders_ask_for(saved):
@@ -99,6 +121,9 @@ def test_a_tied_matrix_stored_twice_is_accepted(saved, some_ids):
     before = checkpoint.load(saved).model(some_ids(1, 4))
     rewrite(saved, lambda weights: weights.update({"lm_head.weight": weights["model.embed_tokens.weight"].clone()}))
     assert torch.equal(checkpoint.load(saved).model(some_ids(1, 4)), before)
+    rewrite(saved, lambda weights: weights["lm_head.weight"].add_(1e-4))
+    with pytest.raises(DataError, match="set tie_word_embeddings to false there"):
+        checkpoint.load(saved)
 
 
 def test_sharded_half_precision_folders_load(saved):

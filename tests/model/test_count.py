@@ -1,4 +1,5 @@
 import pytest
+from toy_models import config_of, variants_of
 
 from whorl.model.config import ModelConfig
 from whorl.model.count import flops_per_token, parameters
@@ -8,10 +9,9 @@ from whorl.model.transformer import Transformer
 TOY = ModelConfig(vocab_size=10, width=4, depth=1, heads=1, kv_heads=1, head_dim=4, mlp_width=8, max_positions=8)
 
 
-@pytest.mark.parametrize("family", Family.names())
-@pytest.mark.parametrize("tied", [True, False])
-def test_counted_parameters_are_those_the_model_has(family, tied, tiny):
-    config = tiny(family, tied=tied)
+@pytest.mark.parametrize(("family", "variant"), [(name, variant) for name in Family.names() for variant in variants_of(name)])
+def test_counted_parameters_are_those_the_model_has(family, variant):
+    config = config_of(family, variants_of(family)[variant])
     assert parameters(config).total == sum(weight.numel() for weight in Transformer(config).parameters())
 
 

@@ -30,3 +30,26 @@ def test_matrices_have_the_asked_for_spread_and_norms_start_at_one(tiny):
     assert abs(weights["embed.weight"].std().item() - 0.5) < 0.05
     assert abs(weights["blocks.0.mlp.down.weight"].std().item() - 0.5) < 0.05
     assert torch.equal(weights["blocks.1.attn.q_norm.weight"], torch.ones(8))
+
+
+def test_a_blank_model_has_memory_for_its_weights_and_values_for_its_tables(tiny):
+    blank, built = Transformer.blank(tiny("qwen3_moe"), dtype=torch.bfloat16), Transformer(tiny("qwen3_moe"))
+    assert [(name, tensor.shape) for name, tensor in blank.named_parameters()] == [
+        (name, tensor.shape) for name, tensor in built.named_parameters()
+    ]
+    assert {parameter.dtype for parameter in blank.parameters()} == {torch.bfloat16}
+    assert not any(tensor.is_meta for tensor in [*blank.parameters(), *blank.buffers()])
+    tables = dict(built.named_buffers())
+    assert tables
+    assert all(
+        torch.equal(tensor, tables[name]) and tensor.dtype is tables[name].dtype for name, tensor in blank.named_buffers()
+    )
+    assert list(blank.state_dict()) == list(built.state_dict())
+
+
+def test_a_balancing_bias_is_a_weight_of_the_file_and_starts_at_zero(tiny):
+    config = tiny("qwen3_moe").model_copy(update={"balance": "bias"})
+    fresh = Transformer.fresh(config, Seed(7))
+    biases = {name: tensor for name, tensor in fresh.state_dict().items() if name.endswith("router.bias")}
+    assert len(biases) == 2
+    assert not any(tensor.any() for tensor in biases.values())

@@ -1,61 +1,62 @@
 """model/attend: softmax attention over given heads, in interchangeable backends proved equal to each other.
 
 `sdpa` is the reference: torch's fused kernel with a dense mask. `matmul` writes the two products out; on a CPU in bf16
-it is several times faster at short context. Each prepares its mask once per batch, not once per layer. Does not project,
-position or cache.
+it is several times faster at short context. `flex` (model/flex) and `varlen` (model/varlen) skip what is not seen and hold no
+dense mask; they train on a GPU only. Each prepares its mask once per batch and kind of layer, not once per layer. Does not
+project, position or cache.
 """
 
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
+from whorl.core.errors import ResourceError
+from whorl.model.flex import FlexAttend, flex_fault
+from whorl.model.fused import can_run, seen_bytes
+from whorl.model.kernels import attended
+from whorl.model.mask import Scene
 from whorl.model.parallel import pick_backend
+from whorl.model.sdpa import SdpaAttend
+from whorl.model.varlen import VarlenAttend, varlen_fault
 
 __all__ = ["Attend", "BackendName", "MatmulAttend", "SdpaAttend", "build_attend"]
 
-BackendName = Literal["auto", "sdpa", "matmul"]
+BackendName = Literal["auto", "sdpa", "matmul", "flex", "varlen"]
 
 
 class Attend(Protocol):
     """One way of computing attention. Grouped queries: head h reads key head h * k // heads."""
 
-    def prepare(self, seen: Bool[Tensor, "b t s"], *, heads: int, kv_heads: int, dtype: torch.dtype) -> Tensor:
-        """Whatever this backend wants to know about visibility; `seen` has one row when all rows see alike."""
+    def prepare(self, scene: Scene, *, heads: int, kv_heads: int, dtype: torch.dtype) -> Any:  # noqa: ANN401 - the backend's own
+        """Whatever this backend wants to know about who sees whom; given back to it as `mask`."""
         ...
 
     def __call__(
-        self, q: Float[Tensor, "b h t c"], k: Float[Tensor, "b k s c"], v: Float[Tensor, "b k s c"], mask: Tensor
+        self,
+        q: Float[Tensor, "b h t c"],
+        k: Float[Tensor, "b k s c"],
+        v: Float[Tensor, "b k s c"],
+        mask: Any,  # noqa: ANN401
     ) -> Float[Tensor, "b h t c"]:
         """The attended values."""
         ...
-
-
-class SdpaAttend:
-    """torch's scaled_dot_product_attention with a boolean mask."""
-
-    def prepare(self, seen: Bool[Tensor, "b t s"], *, heads: int, kv_heads: int, dtype: torch.dtype) -> Tensor:
-        """The mask with a head axis."""
-        del heads, kv_heads, dtype
-        return seen.unsqueeze(1)  # b 1 t s
-
-    def __call__(
-        self, q: Float[Tensor, "b h t c"], k: Float[Tensor, "b k s c"], v: Float[Tensor, "b k s c"], mask: Tensor
-    ) -> Float[Tensor, "b h t c"]:
-        """The attended values."""
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
 
 
 class MatmulAttend:
     """baddbmm (the mask is its addend), softmax, bmm. A group of queries is stacked along time, so keys are never copied.
 
-    The softmax runs in the compute dtype: torch sums it in float32 inside and rounds once at the end.
+    The softmax runs in the compute dtype: torch sums it in float32 inside and rounds once at the end. In bfloat16 on a CPU it
+    is one pass over what is seen, in place (model/fused), and the mask is bytes.
     """
 
-    def prepare(self, seen: Bool[Tensor, "b t s"], *, heads: int, kv_heads: int, dtype: torch.dtype) -> Tensor:
-        """0 where seen, minus infinity elsewhere: (b k, g t, s), or (1, g t, s) when all rows see alike."""
+    def prepare(self, scene: Scene, *, heads: int, kv_heads: int, dtype: torch.dtype) -> Tensor:
+        """0 where seen, minus infinity elsewhere: (b k, g t, s), or (1, g t, s) if all rows see alike; or fused.seen_bytes."""
+        seen = scene.seen
+        if can_run(torch.empty(0, dtype=dtype, device=seen.device)):
+            return seen_bytes(seen)
         bias = torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
         rows, t, s = bias.shape
         copies = kv_heads if rows > 1 else 1
@@ -65,6 +66,8 @@ class MatmulAttend:
         self, q: Float[Tensor, "b h t c"], k: Float[Tensor, "b k s c"], v: Float[Tensor, "b k s c"], mask: Tensor
     ) -> Float[Tensor, "b h t c"]:
         """The attended values."""
+        if mask.dtype is torch.uint8:
+            return attended(q, k, v, mask)
         b, kv_heads, s, c = k.shape
         stacked = q.reshape(b * kv_heads, -1, c)  # bk gt c
         keys, values = k.reshape(b * kv_heads, s, c), v.reshape(b * kv_heads, s, c)
@@ -72,9 +75,24 @@ class MatmulAttend:
         return torch.bmm(scores.softmax(dim=-1), values).view(q.shape)
 
 
-BACKENDS: dict[str, Attend] = {"sdpa": SdpaAttend(), "matmul": MatmulAttend()}
+BACKENDS: Mapping[str, Attend] = {
+    "sdpa": SdpaAttend(),
+    "matmul": MatmulAttend(),
+    "flex": FlexAttend(),
+    "varlen": VarlenAttend(),
+}
 
 
-def build_attend(name: BackendName, *, device: torch.device, dtype: torch.dtype) -> Attend:
-    """The backend of that name; `auto` asks the hardware."""
-    return BACKENDS[pick_backend(device, dtype).name if name == "auto" else name]
+def build_attend(name: BackendName, *, device: torch.device, dtype: torch.dtype, trains: bool = False) -> Attend:
+    """The backend of that name; `auto` asks the hardware. `trains`: gradients will be wanted.
+
+    Raises ResourceError for one that cannot run here.
+    """
+    chosen = pick_backend(device, dtype).name if name == "auto" else name
+    fault = {
+        "flex": flex_fault(device) if trains else "",
+        "varlen": varlen_fault(device, dtype),
+    }.get(chosen, "")
+    if fault:
+        raise ResourceError(f"attention backend '{chosen}': {fault}; want attention: sdpa, or auto")
+    return BACKENDS[chosen]

@@ -3,18 +3,17 @@
 Does not choose a kernel (model/attend) or a mask (model/mask).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from whorl.model.attend import Attend
 from whorl.model.cache import KVCache
 from whorl.model.config import ModelConfig
 from whorl.model.kernels import Heads, turned_heads
-from whorl.model.layers import Linear, RMSNorm, cast
+from whorl.model.layers import Linear, Product, RMSNorm, product
 from whorl.model.rope import Turn
 
 __all__ = ["Attention", "Look", "Sight"]
@@ -24,7 +23,7 @@ class Look(NamedTuple):
     """How some layers of one forward pass see: all of one View of the config."""
 
     turn: Turn | None  # None: positions were added to the embeddings
-    mask: Tensor
+    mask: Any  # what the attention backend prepared
 
 
 class Sight(NamedTuple):
@@ -53,6 +52,7 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(normed[0], config.norm_eps) if normed else None
         self.k_norm = RMSNorm(normed[1], config.norm_eps) if normed else None
         self.norms_whole = config.qk_norm == "all"
+        self.product: Product = product  # of the three maps at once; model/fp8 puts another in its place
 
     def forward(self, x: Float[Tensor, "b t d"], sight: Sight) -> Float[Tensor, "b t d"]:
         """What the block adds to the residual stream."""
@@ -67,8 +67,7 @@ class Attention(nn.Module):
     def _projected(self, x: Float[Tensor, "b t d"], turn: Turn | None) -> Heads:
         """Queries, keys and values, heads first, normed and turned to their place."""
         # One product instead of three: a tenth of a block's matrix time at width 128, and its gradient needs no sums.
-        matrix = torch.cat([self.q.weight, self.k.weight, self.v.weight]).to(x.dtype)
-        fused = functional.linear(x, matrix, self._bias(x.dtype))
+        fused = self.product(x, torch.cat([self.q.weight, self.k.weight, self.v.weight]), self._bias())
         if self.norms_whole:
             fused = self._whole_normed(fused)
         heads = fused.view(*x.shape[:2], -1, self.head_dim)  # b t h+k+k c
@@ -83,10 +82,10 @@ class Attention(nn.Module):
             q, k = self.q_norm(q), self.k_norm(k)
         return q.transpose(1, 2).contiguous(), k.transpose(1, 2).contiguous(), v.transpose(1, 2).contiguous()
 
-    def _bias(self, dtype: torch.dtype) -> Tensor | None:
+    def _bias(self) -> Tensor | None:
         if self.q.bias is None or self.k.bias is None or self.v.bias is None:
             return None
-        return cast(torch.cat([self.q.bias, self.k.bias, self.v.bias]), dtype)
+        return torch.cat([self.q.bias, self.k.bias, self.v.bias])
 
     def _whole_normed(self, fused: Float[Tensor, "b t n"]) -> Float[Tensor, "b t n"]:
         """Queries and keys normed over all their heads at once."""

@@ -28,6 +28,20 @@ class RopeScaling(Config):
     truncate: bool = True  # yarn: the borders between are whole channels
     magnitude: float | None = Field(default=None, gt=0)  # yarn: factor on cosines and sines; None: 0.1 ln(factor) + 1
 
+    @model_validator(mode="after")
+    def _kind_fits(self) -> Self:
+        for kind, names in _OF_KIND.items():
+            for name in names if kind != self.kind else ():
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} goes with kind: {kind}, got kind: {self.kind}")
+        if self.low_frequency >= self.high_frequency or self.beta_slow >= self.beta_fast:
+            raise ValueError("want low_frequency < high_frequency and beta_slow < beta_fast")
+        return self
+
+
+# Which kind of scaling reads which fields; the rest belongs to all.
+_OF_KIND = {"llama3": ("low_frequency", "high_frequency"), "yarn": ("beta_fast", "beta_slow", "truncate", "magnitude")}
+
 
 class View(NamedTuple):
     """How one layer sees positions."""
@@ -76,9 +90,11 @@ class ModelConfig(Config):
     experts_per_token: int = Field(default=0, ge=0)
     expert_width: int = Field(default=0, ge=0)
     shared_width: int = Field(default=0, ge=0)  # of an expert that every token uses as well; 0: none
+    shared_gate: bool = False  # what the shared expert gives is weighted, token by token, by a sigmoid of its own
     expert_layers: tuple[bool, ...] = ()  # which layers choose; (): all of them
     router: Literal["softmax", "sigmoid"] = "softmax"  # arXiv 1701.06538; arXiv 2412.19437
     normalise_top: bool = True  # the weights of the chosen experts sum to one
+    routed_scale: float = Field(default=1.0, gt=0)  # on the weights of the chosen experts, after that
     balance: Literal["loss", "bias", "none"] = "loss"  # arXiv 2101.03961; arXiv 2408.15664
     balance_weight: float = Field(default=0.01, ge=0)  # of the balancing loss, or the step of the balancing bias
     router_z: float = Field(default=0.0, ge=0)  # weight of the squared log-sum of router scores, arXiv 2202.08906
@@ -87,7 +103,8 @@ class ModelConfig(Config):
     head_transform: bool = False  # a dense layer, activation and norm before the output matrix
     head_transform_bias: bool = False
     head_bias: bool = False
-    pooler: Literal["none", "first", "mean"] = "none"  # what stands for a whole sequence
+    pooler: Literal["none", "first", "mean"] = "none"  # what stands for a whole sequence: its first place, or all of them
+    pooler_dense: bool = False  # a dense layer and tanh before the classes; False: what stands before the output matrix
     classes: int = Field(default=0, ge=0)  # of sequences; 0: none
 
     causal: bool = True
@@ -120,6 +137,8 @@ class ModelConfig(Config):
             raise ValueError(f"experts_per_token={self.experts_per_token}; want 1 to experts={self.experts}")
         if not self.expert_width:
             raise ValueError("expert_width=0; want the width of one expert")
+        if self.shared_gate and not self.shared_width:
+            raise ValueError("shared_gate=True goes with a shared expert; set shared_width")
         return self
 
     @model_validator(mode="after")
@@ -128,6 +147,14 @@ class ModelConfig(Config):
             raise ValueError("norm_bias=True goes with norm: layer; an RMS norm has no bias")
         if not self.first_norm and self.norm_at != "pre":
             raise ValueError(f"first_norm=False goes with norm_at: pre, got norm_at: {self.norm_at}")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Self:
+        if self.pooler == "none" and (self.classes or self.pooler_dense):
+            raise ValueError(
+                f"classes={self.classes}, pooler_dense={self.pooler_dense}: nothing stands for a sequence; set pooler: first"
+            )
         return self
 
     def view(self, layer: int) -> View:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from whorl.model.config import ModelConfig
 
-__all__ = ["Parameters", "flops_per_token", "parameters"]
+__all__ = ["Parameters", "active_parameters", "flops_per_token", "parameters"]
 
 
 class Parameters(NamedTuple):
@@ -34,7 +34,17 @@ def parameters(config: ModelConfig) -> Parameters:
     head = config.vocab_size * (config.width * (not config.tied) + config.head_bias)
     if config.head_transform:
         head += config.width * (config.width + config.head_transform_bias) + norm
+    if config.pooler_dense:
+        head += config.width * (config.width + 1)
+    head += config.classes * (config.width + 1)
     return Parameters(embedding, blocks, head)
+
+
+def active_parameters(config: ModelConfig) -> Parameters:
+    """How many of them one token is computed with: of the experts, those it chooses. All of them in a dense model."""
+    every = parameters(config)
+    idle = sum(_matrices(config, layer, used=False) - _matrices(config, layer, used=True) for layer in range(config.depth))
+    return every._replace(blocks=every.blocks - idle)
 
 
 def flops_per_token(config: ModelConfig, width: int) -> int:
@@ -75,5 +85,5 @@ def _matrices(config: ModelConfig, layer: int, *, used: bool) -> int:
     if not config.has_experts(layer):
         return attention + maps * config.width * config.mlp_width
     count = config.experts_per_token if used else config.experts
-    router = config.width * config.experts
+    router = config.width * (config.experts + config.shared_gate)
     return attention + router + maps * config.width * (count * config.expert_width + config.shared_width)

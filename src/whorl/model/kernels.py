@@ -1,27 +1,52 @@
 """model/kernels: operations with hand-written backward passes, where autograd's chain of small steps costs most on a CPU.
 
-Each equals the plain formula in its docstring, proved in float32. In bf16 sums run in float32 inside torch's kernels and each
-product is rounded once. No second derivatives. Does not hold parameters.
+Each equals the plain formula in its docstring, proved in float32. In bfloat16 on a CPU whole formulas run in one pass (see
+model/fused); elsewhere in torch's operations, whose sums run in float32 and whose products are rounded one by one. No second
+derivatives. Does not hold parameters.
 """
 
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
+from whorl.model import fused as one_pass
 from whorl.model.rope import Turn
 
-__all__ = ["Heads", "rms_norm", "squared_relu", "turned_heads"]
+__all__ = ["Heads", "attended", "rms_norm", "silu_gated", "squared_relu", "turned_heads"]
 
 Heads = tuple[Float[Tensor, "b h t c"], Float[Tensor, "b k t c"], Float[Tensor, "b k t c"]]  # queries, keys, values
 
 
 def rms_norm(x: Float[Tensor, "... d"], weight: Float[Tensor, " d"], *, eps: float) -> Float[Tensor, "... d"]:
     """x / sqrt(mean(x^2) + eps) * weight over the last axis, in the dtype of x."""
-    apply: Any = _Norm.apply  # untyped in torch, here and below
+    is_one_pass = one_pass.can_run(x) and weight.dtype is torch.float32
+    apply: Any = _OnePassNorm.apply if is_one_pass else _Norm.apply  # untyped in torch, here and below
     out: Tensor = apply(x, weight, eps)
+    return out
+
+
+def silu_gated(gate: Float[Tensor, "..."], up: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """gate / (1 + exp(-gate)) * up."""
+    if not one_pass.can_run(gate, up):
+        return functional.silu(gate) * up
+    apply: Any = _Gate.apply
+    out: Tensor = apply(gate, up)
+    return out
+
+
+def attended(
+    q: Float[Tensor, "b h t c"], k: Float[Tensor, "b k s c"], v: Float[Tensor, "b k s c"], mask: UInt8[Tensor, "m t w"]
+) -> Float[Tensor, "b h t c"]:
+    """softmax(q k^T / sqrt(c)) v over what the mask shows (`fused.seen_bytes`); bfloat16 on a CPU. A group of queries is
+    stacked along time, so keys are never copied."""
+    if not one_pass.can_run(q, k, v):  # somebody traces
+        return functional.scaled_dot_product_attention(q, k, v, one_pass.bytes_seen(mask)[:, None], enable_gqa=True)
+    apply: Any = _Attend.apply
+    out: Tensor = apply(q, k, v, mask)
     return out
 
 
@@ -39,7 +64,8 @@ def turned_heads(
 
     `norm_weight` has a row for each query and key head; None: no norm. Results are contiguous.
     """
-    apply: Any = _TurnedHeads.apply
+    is_one_pass = norm_weight is None and one_pass.can_run(fused)
+    apply: Any = _OnePassTurn.apply if is_one_pass else _TurnedHeads.apply
     heads: Heads = apply(fused, norm_weight, turn, num_kv, eps)
     return heads
 
@@ -67,6 +93,76 @@ class _Norm(torch.autograd.Function):
         along = torch.matmul(per_weight, weight.unsqueeze(-1))  # ... 1: d times the mean of grad * weight * unit
         grad_x = (grad * weight).addcmul_(unit, along, value=-1.0 / unit.shape[-1]).mul_(scale)
         return grad_x, per_weight.flatten(0, -2).sum(0).to(ctx.weight_dtype), None
+
+
+class _OnePassNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:  # noqa: ANN401
+        x, weight = x.contiguous(), weight.detach()
+        out, scale = one_pass.normed(x, weight, eps=eps)
+        ctx.save_for_backward(x, weight, scale)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        x, weight, scale = ctx.saved_tensors
+        return *one_pass.normed_backward(x, weight, scale=scale, grad=grad.contiguous()), None
+
+
+class _Gate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:  # noqa: ANN401
+        gate, up = gate.contiguous(), up.contiguous()
+        ctx.save_for_backward(gate, up)
+        return one_pass.gated(gate, up)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        gate, up = ctx.saved_tensors
+        return one_pass.gated_backward(gate, up, grad=grad.contiguous())
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:  # noqa: ANN401
+        b, kv_heads, s, c = k.shape
+        stacked = q.reshape(b * kv_heads, -1, c)  # bk gt c
+        keys, values = k.reshape(b * kv_heads, s, c), v.reshape(b * kv_heads, s, c)
+        scores = torch.bmm(stacked, keys.transpose(1, 2))  # bk gt s
+        weights = one_pass.softmax_(scores, mask, scale=c**-0.5, heads=q.shape[1])
+        ctx.save_for_backward(stacked, keys, values, weights, mask)
+        ctx.heads = q.shape[1], kv_heads
+        return torch.bmm(weights, values).view(q.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        q, keys, values, weights, mask = ctx.saved_tensors
+        heads, kv_heads = ctx.heads
+        grad = grad.reshape(q.shape)
+        slopes = torch.bmm(grad, values.transpose(1, 2))  # bk gt s
+        slopes = one_pass.softmax_backward_(slopes, weights, mask=mask, scale=q.shape[-1] ** -0.5, heads=heads)
+        grad_q = torch.bmm(slopes, keys).view(len(q) // kv_heads, heads, -1, q.shape[-1])
+        grad_k, grad_v = torch.bmm(slopes.transpose(1, 2), q), torch.bmm(weights.transpose(1, 2), grad)
+        shape = (len(q) // kv_heads, kv_heads, *keys.shape[1:])
+        return grad_q, grad_k.view(shape), grad_v.view(shape), None
+
+
+class _OnePassTurn(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, fused: Tensor, weight: None, turn: Turn, num_kv: int, eps: float) -> Heads:  # noqa: ANN401
+        del weight, eps
+        ctx.save_for_backward(*turn)
+        return one_pass.turned(fused.contiguous(), cos=turn.cos, sin=turn.sin, num_kv=num_kv)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        q, k, v = (grad.contiguous() for grad in grads)
+        cos, sin = ctx.saved_tensors
+        return one_pass.turned_backward((q, k, v), cos=cos, sin=sin), None, None, None, None
 
 
 class _SquaredReLU(torch.autograd.Function):

@@ -5,6 +5,7 @@ second copy of the model. Does not initialise: see model/initialize.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -12,9 +13,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whorl.model.config import Activation, ModelConfig
-from whorl.model.kernels import rms_norm, squared_relu
+from whorl.model.kernels import rms_norm, silu_gated, squared_relu
 
-__all__ = ["ACTIVATIONS", "Dropout", "LayerNorm", "Linear", "RMSNorm", "build_mlp", "build_norm", "cast"]
+__all__ = [
+    "ACTIVATIONS",
+    "Dropout",
+    "LayerNorm",
+    "Linear",
+    "Product",
+    "RMSNorm",
+    "build_mlp",
+    "build_norm",
+    "cast",
+    "gate_of",
+    "product",
+]
 
 
 def cast(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
@@ -22,17 +35,26 @@ def cast(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     return None if tensor is None else tensor.to(dtype)
 
 
+Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+def product(x: Float[Tensor, "... i"], weight: Float[Tensor, "o i"], bias: Float[Tensor, " o"] | None) -> Tensor:
+    """x W^T (+ b), multiplied in the dtype of x."""
+    return functional.linear(x, weight.to(x.dtype), cast(bias, x.dtype))
+
+
 class Linear(nn.Module):
-    """y = x W^T (+ b) with W (out, in), multiplied in the dtype of x."""
+    """y = x W^T (+ b) with W (out, in)."""
 
     def __init__(self, in_dim: int, out_dim: int, *, bias: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(out_dim, in_dim))
         self.bias = nn.Parameter(torch.zeros(out_dim)) if bias else None
+        self.product: Product = product  # model/fp8 puts another in its place
 
     def forward(self, x: Float[Tensor, "... i"]) -> Float[Tensor, "... o"]:
         """The mapped vectors."""
-        return functional.linear(x, self.weight.to(x.dtype), cast(self.bias, x.dtype))
+        return self.product(x, self.weight, self.bias)
 
 
 class RMSNorm(nn.Module):
@@ -99,6 +121,15 @@ ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
+def gate_of(activation: Activation) -> Callable[[Tensor, Tensor], Tensor]:
+    """act(gate) * up, as a function of gate and up."""
+    return silu_gated if activation == "silu" else partial(_gated, ACTIVATIONS[activation])
+
+
+def _gated(activation: Callable[[Tensor], Tensor], gate: Tensor, up: Tensor) -> Tensor:
+    return activation(gate) * up
+
+
 class GatedMLP(nn.Module):
     """down(act(gate x) * up x)."""
 
@@ -107,11 +138,11 @@ class GatedMLP(nn.Module):
         self.gate = Linear(config.width, config.mlp_width, bias=config.mlp_bias)
         self.up = Linear(config.width, config.mlp_width, bias=config.mlp_bias)
         self.down = Linear(config.mlp_width, config.width, bias=config.mlp_bias)
-        self.activation = ACTIVATIONS[config.activation]
+        self.gated = gate_of(config.activation)
 
     def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         """What the block adds to the residual stream."""
-        out: Tensor = self.down(self.activation(self.gate(x)) * self.up(x))
+        out: Tensor = self.down(self.gated(self.gate(x), self.up(x)))
         return out
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-__all__ = ["PADDING", "MaskSpec", "visible"]
+__all__ = ["PADDING", "MaskSpec", "Scene", "visible"]
 
 PADDING = -1  # document number of positions that hold no text
 
@@ -20,7 +20,35 @@ class MaskSpec:
 
     causal: bool | None = None  # never look ahead; None: as the model was built
     window: int | None = None  # look back at this many positions, the own one included; None: all
-    docs: Int[Tensor, "b t"] | None = None  # document number of each position; queries see only their own document
+    # Document number of each position; queries see only their own document, whose positions stand side by side.
+    docs: Int[Tensor, "b t"] | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The queries and keys of one forward pass under one rule: `past` keys stand before the queries, the rest beside them."""
+
+    rules: MaskSpec
+    num_queries: int
+    device: torch.device
+    past: int = 0
+    past_docs: Int[Tensor, "b s"] | None = None  # goes with rules.docs
+
+    @property
+    def num_keys(self) -> int:
+        """Keys before the queries and beside them."""
+        return self.past + self.num_queries
+
+    @property
+    def key_docs(self) -> Int[Tensor, "b s"] | None:
+        """Document number of each key."""
+        docs = self.rules.docs
+        return docs if docs is None or self.past_docs is None else torch.cat([self.past_docs, docs], dim=1)
+
+    @property
+    def seen(self) -> Bool[Tensor, "..."]:
+        """Whether query (row, t) sees key (row, s), as `visible` gives it; made anew at every call."""
+        return visible(self.rules, self.num_queries, device=self.device, past=self.past, past_docs=self.past_docs)
 
 
 def visible(

@@ -11,7 +11,7 @@ from whorl.core.errors import ResourceError
 
 __all__ = ["Choice", "DTypeName", "pick_backend", "pick_device", "pick_dtype", "set_threads", "torch_dtype"]
 
-DTypeName = Literal["auto", "bf16", "fp32"]
+DTypeName = Literal["auto", "bf16", "fp32", "fp16"]
 
 
 class Choice(NamedTuple):
@@ -44,7 +44,7 @@ def pick_dtype(wanted: DTypeName, device: str = "cpu") -> Choice:
 
 def torch_dtype(name: str) -> torch.dtype:
     """The torch dtype of a resolved precision."""
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[name]
+    return {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}[name]
 
 
 def pick_backend(device: torch.device, dtype: torch.dtype) -> Choice:

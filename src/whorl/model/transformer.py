@@ -6,7 +6,7 @@ trains, and logits are made by `head` or by model/cross_entropy without ever bei
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float, Int
@@ -18,10 +18,11 @@ from whorl.model.attend import Attend, BackendName, build_attend
 from whorl.model.attention import Attention, Look, Sight
 from whorl.model.cache import KVCache
 from whorl.model.config import ModelConfig, View
-from whorl.model.heads import Transform
-from whorl.model.initialize import initialize
-from whorl.model.layers import Dropout, Linear, build_mlp, build_norm, cast
-from whorl.model.mask import MaskSpec, visible
+from whorl.model.experts import build_feed_forward
+from whorl.model.heads import Pooler, Transform
+from whorl.model.initialize import allocate, initialize
+from whorl.model.layers import Dropout, Linear, build_norm, cast
+from whorl.model.mask import MaskSpec, Scene
 from whorl.model.rope import Turn, rotary_table, turn_at
 
 __all__ = ["Block", "Transformer"]
@@ -35,7 +36,7 @@ class Block(nn.Module):
         self.attn_norm = build_norm(config, present=layer > 0 or config.first_norm)
         self.attn = Attention(config, layer, look=look)
         self.mlp_norm = build_norm(config)
-        self.mlp = build_mlp(config)
+        self.mlp = build_feed_forward(config, layer)
         self.drop = Dropout()
 
     def forward(self, x: Float[Tensor, "b t d"], sight: Sight) -> Float[Tensor, "b t d"]:
@@ -89,12 +90,22 @@ class Transformer(nn.Module):
         self.transform = Transform(config) if config.head_transform else None
         self.unembed = None if config.tied else Linear(config.width, config.vocab_size)
         self.head_bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.head_bias else None
+        self.pooler = Pooler(config) if config.pooler_dense else None
+        self.classifier = Linear(config.width, config.classes, bias=True) if config.classes else None
         self._add_rotary_tables()
 
     @classmethod
-    def fresh(cls, config: ModelConfig, seed: Seed) -> Self:
-        """A newly initialised model; each parameter draws from a seed of its own name."""
-        model = cls(config)
+    def blank(cls, config: ModelConfig, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Self:
+        """A model whose weights have their memory, once and where they will stay, and no values yet."""
+        with torch.device("meta"):
+            model = cls(config)
+        allocate(model, dtype=dtype, device=device)
+        return model
+
+    @classmethod
+    def fresh(cls, config: ModelConfig, seed: Seed, *, device: str = "cpu") -> Self:
+        """A newly initialised model; each parameter draws from a seed of its own name, the same on every device."""
+        model = cls.blank(config, device=device)
         initialize(model, config, seed=seed)
         return model
 
@@ -146,6 +157,12 @@ class Transformer(nn.Module):
         ready = self.before_head(hidden)
         return functional.linear(ready, self.head_weight.to(ready.dtype), cast(self.head_bias, ready.dtype))
 
+    def classify(self, pooled: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        """Scores of the classes, from what stands for each sequence (model/heads)."""
+        assert self.classifier is not None, "the model was built without classes"
+        out: Tensor = self.classifier(self.before_head(pooled) if self.pooler is None else self.pooler(pooled))
+        return out
+
     def _embedded(self, ids: Tensor, positions: Tensor, segments: Tensor | None) -> Float[Tensor, "b t d"]:
         x = self.embed(ids)  # b t d
         if self.places is not None:
@@ -163,14 +180,14 @@ class Transformer(nn.Module):
         looks = tuple(Look(turns.get(self._tables.get(view[1:], "")), masks[view.window]) for view in self.views)
         return Sight(looks, attend, cache)
 
-    def _mask(self, attend: Attend, spec: MaskSpec, view: View, *, num_queries: int, cache: KVCache | None) -> Tensor:
+    def _mask(self, attend: Attend, spec: MaskSpec, view: View, *, num_queries: int, cache: KVCache | None) -> Any:  # noqa: ANN401
         config, device = self.config, self.head_weight.device
         windows = [window for window in (spec.window, view.window) if window is not None]
         causal = config.causal if spec.causal is None else spec.causal
         rules = replace(spec, causal=causal, window=min(windows, default=None))
         past, past_docs = (0, None) if cache is None else (cache.length, cache.docs)
-        seen = visible(rules, num_queries, device=device, past=past, past_docs=past_docs)
-        return attend.prepare(seen, heads=config.heads, kv_heads=config.kv_heads, dtype=self.compute_dtype)
+        scene = Scene(rules, num_queries, device, past=past, past_docs=past_docs)
+        return attend.prepare(scene, heads=config.heads, kv_heads=config.kv_heads, dtype=self.compute_dtype)
 
     def _turn(self, table: str, positions: Tensor) -> Turn:
         heads = self.config.heads + self.config.kv_heads

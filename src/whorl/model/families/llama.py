@@ -1,6 +1,6 @@
-"""model/families/llama: rotary positions, RMSNorm, gated feed-forward, grouped queries, no biases.
+"""model/families/llama: rotary positions, RMSNorm, gated feed-forward, grouped queries; biases only where a config has them.
 
-The layout of LlamaForCausalLM, https://arxiv.org/abs/2302.13971. Does not scale rotary positions.
+The layout of LlamaForCausalLM, https://arxiv.org/abs/2302.13971.
 """
 
 from collections.abc import Mapping
@@ -8,41 +8,36 @@ from typing import Any, ClassVar
 
 from whorl.model.config import ModelConfig
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_axes, decoder_fields, decoder_layout
+from whorl.model.hub import decoder_layout
 from whorl.model.layout import Layout
 
 __all__ = ["Llama"]
 
 
 class Llama(RotaryDecoder):
-    """Llama 2 and 3 without rope scaling."""
+    """Llama 2 and 3."""
 
     model_type: ClassVar[str] = "llama"
     architecture: ClassVar[str] = "LlamaForCausalLM"
     layout: ClassVar[Layout] = decoder_layout()
+    free: ClassVar[frozenset[str]] = RotaryDecoder.free | {"attn_bias", "out_bias", "mlp_bias"}
 
     norm_eps: float = 1e-5
 
-    def configure(self, vocab_size: int, max_positions: int) -> ModelConfig:
-        """See Family.configure."""
-        return self.axes(vocab_size, max_positions, qk_norm=False)
+    @classmethod
+    def clash(cls, config: ModelConfig) -> str | None:
+        """Attention has all its biases or none; transformers wants the width to be a multiple of the heads."""
+        if config.attn_bias != config.out_bias:
+            return f"attn_bias={config.attn_bias} with out_bias={config.out_bias}"
+        return f"width={config.width} with heads={config.heads}" if config.width % config.heads else None
 
     @classmethod
-    def misfit(cls, config: ModelConfig) -> str | None:
-        """Norms on queries and keys, plain feed-forward and two-way sight have no place here."""
-        if config.qk_norm != "none":
-            return f"qk_norm={config.qk_norm}"
-        if not config.gated:
-            return "gated=False"
-        return None if config.causal else "causal=False"
+    def own_fields(cls, config: ModelConfig) -> dict[str, Any]:
+        """The biases."""
+        return {"attention_bias": config.attn_bias, "mlp_bias": config.mlp_bias}
 
     @classmethod
-    def to_hub(cls, config: ModelConfig) -> dict[str, Any]:
-        """The architecture fields of config.json."""
-        cls.require_fit(config)
-        return {"model_type": cls.model_type, "architectures": [cls.architecture], **decoder_fields(config), "mlp_bias": False}
-
-    @classmethod
-    def from_hub(cls, fields: Mapping[str, Any]) -> ModelConfig:
-        """The architecture of a public config.json."""
-        return ModelConfig.model_validate(decoder_axes(fields))
+    def read_own(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The biases."""
+        bias = fields.get("attention_bias", False)
+        return {"attn_bias": bias, "out_bias": bias, "mlp_bias": fields.get("mlp_bias", False)}

@@ -1,0 +1,71 @@
+"""Loops on torch's own threads, and the arithmetic of bfloat16."""
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from whorl.model import team
+
+pytestmark = pytest.mark.skipif(
+    not team.can_run(torch.zeros(1, dtype=torch.bfloat16)), reason="torch runs on other threads here"
+)
+
+
+@team.Loop
+def _count(p):
+    seen = team.longs(p[4], p[2])
+    first, end = team.claimed(p)
+    while first < end:
+        for row in range(first, end):
+            seen[row] += 1 + row
+        first, end = team.claimed(p)
+
+
+@pytest.mark.parametrize(("rows", "chunk", "threads"), [(1, 1, 1), (1000, 7, 2), (1000, 1000, 2), (3, 50, 4), (64, 1, 3)])
+def test_every_row_is_worked_on_exactly_once(rows, chunk, threads):
+    torch.set_num_threads(threads)
+    seen = torch.zeros(rows, dtype=torch.int64)
+    _count.run(rows, chunk, seen)
+    torch.set_num_threads(1)
+    assert torch.equal(seen, 1 + torch.arange(rows))
+
+
+@numba.njit
+def _narrowed(values, out):
+    for i in range(len(values)):
+        out[i] = team.narrow(values[i])
+
+
+def test_rounding_is_torchs_for_every_kind_of_number():
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 2**32, 100_000, dtype=np.uint32).view(np.float32)
+    values = np.concatenate([values, np.array([0.0, -0.0, np.inf, -np.inf, 1 + 2**-8, 1 + 3 * 2**-8], np.float32)])
+    out = np.empty(len(values), np.uint16)
+    _narrowed(values, out)
+    found, wanted = torch.from_numpy(out.view(np.int16)).view(torch.bfloat16), torch.from_numpy(values).bfloat16()
+    assert torch.equal(found.isnan(), wanted.isnan())
+    assert torch.equal(found[~found.isnan()], wanted[~wanted.isnan()])
+
+
+@numba.njit
+def _raised(values, out):
+    for i in range(len(values)):
+        out[i] = team.exponential(values[i])
+
+
+def test_the_exponential_is_right_to_a_few_units_of_float32():
+    values = np.linspace(-86, 88, 100_001, dtype=np.float32)
+    out = np.empty_like(values)
+    _raised(values, out)
+    exact = np.exp(values.astype(np.float64))
+    assert np.abs(out / exact - 1).max() < 1e-5  # x / ln 2 is rounded to float32 first: 2^-24 of 127
+
+
+def test_the_exponential_of_what_is_no_number_is_none_and_far_below_zero_it_vanishes():
+    values = np.array([np.nan, -1e30, -np.inf, 0.0], np.float32)
+    out = np.empty_like(values)
+    _raised(values, out)
+    assert np.isnan(out[0])
+    assert (out[1:3] < 1e-36).all()
+    assert out[3] == 1.0
