@@ -1,3 +1,4 @@
+import ctypes
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import numba
 import pytest
 
-from whorl.core.kernels import kernel, source_closure
+from whorl.core.kernels import callback, kernel, source_closure
 
 LEAF = "FACTOR = {factor}\n"
 USER = """\
@@ -24,6 +25,15 @@ def test_a_kernel_computes_what_its_python_does():
         return 2 * value
 
     assert double(21) == double.py_func(21) == 42
+    assert not numba.config.CACHE_DIR
+
+
+def test_a_callback_can_be_called_by_its_address():
+    @callback(numba.types.int64(numba.types.int64))
+    def double(value):
+        return 2 * value
+
+    assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(double())(21) == 42
     assert not numba.config.CACHE_DIR
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from whorl.core.errors import UsageError
 from whorl.tokens.learn import MIN_SIZE, learn_tokenizer, min_size
 from whorl.tokens.splits import SPLITS
-from whorl.tokens.tokenizer import SPECIALS, VOCABULARY_FILE
+from whorl.tokens.tokenizer import CONFIG_FILE, MASK, SPECIALS, VOCABULARY_FILE
 from whorl.tokens.vocabulary import CONTINUES
 
 LEARN = """
@@ -156,3 +156,29 @@ def test_the_split_is_written_as_llama_cpp_writes_it(tokenizer):
     assert pattern == SPLITS["qwen2"]
     assert "|\\p{N}|" in pattern
     assert json.loads(tokenizer.files[VOCABULARY_FILE])["normalizer"] is None
+
+
+@each_kind
+def test_a_mask_takes_the_last_id_and_moves_no_other(kind):
+    with_mask = learn_tokenizer(TALE, size=560, kind=kind, split="llama3", mask=True)
+    without = learn_tokenizer(TALE, size=559, kind=kind, split="llama3")
+    assert with_mask.mask == with_mask.size - 1 == without.size
+    assert without.mask is None
+    for text in (*TALE, f"no {MASK} in text", "<|mask"):
+        assert with_mask.encode(text) == without.encode(text)
+        assert with_mask.decode(with_mask.encode(text)) == text
+    assert with_mask.decode([with_mask.mask]) == MASK
+    assert with_mask.special_ids.tolist() == [*range(len(SPECIALS)), with_mask.mask]
+    assert with_mask.plain_ids.tolist() == list(range(len(SPECIALS), with_mask.mask))
+
+
+def test_other_tools_are_told_what_opens_parts_and_hides():
+    said = json.loads(learn_tokenizer(TALE, size=280, mask=True).files[CONFIG_FILE])
+    assert (said["cls_token"], said["sep_token"], said["mask_token"]) == ("<|bos|>", "<|end|>", MASK)
+    assert said["added_tokens_decoder"]["279"]["content"] == MASK
+    assert "mask_token" not in json.loads(BY_KIND["bpe"].files[CONFIG_FILE])
+
+
+def test_a_size_without_room_for_the_mask_is_refused():
+    with pytest.raises(UsageError, match="size=263: want at least 264 for bpe"):
+        learn_tokenizer(TALE, size=MIN_SIZE, mask=True)

@@ -97,6 +97,29 @@ def test_when_a_document_was_read_is_told_from_the_seed(lengths, shape, seed):
         assert told == [step for step, names in enumerate(read) if f"doc-{document}" in names]
 
 
+@given(lengths=documents, shape=shapes, seed=st.integers(0, 99), start=st.integers(0, 90), count=st.integers(1, 30))
+def test_any_stretch_of_places_holds_the_rows_that_steps_hold_there(lengths, shape, seed, start, count):
+    rows, width = shape
+    loader = Loader(numbered(lengths), rows=rows, width=width, seed=Seed(seed))
+    whole = joined_batches([loader.batch(step) for step in range((start + count) // rows + 1)])
+    here = loader.stretch(range(start, start + count))
+    for name in ("ids", "targets", "weights", "docs", "positions"):
+        assert getattr(here, name).tolist() == getattr(whole, name)[start : start + count].tolist()
+    assert here.doc_ids == whole.doc_ids[start : start + count]
+    assert set(loader.documents_in(range(start, start + count))) == {name for names in here.doc_ids for name in names}
+    for name in {f"doc-{number}" for number in range(len(lengths))}:
+        held = [place for place, names in enumerate(whole.doc_ids[: start + count]) if name in names]
+        assert loader.places_of(name, start + count) == held
+
+
+@pytest.mark.parametrize("places", [range(-1, 3), range(3, 3), range(0, 6, 2)])
+def test_places_that_are_none_are_an_error(places):
+    loader = Loader(numbered([5, 5]), rows=2, width=4, seed=Seed(0))
+    for ask in (loader.stretch, loader.documents_in):
+        with pytest.raises(UsageError, match="want neighbouring places from 0 on"):
+            ask(places)
+
+
 def test_two_seeds_and_two_epochs_read_in_different_orders():
     lengths = list(range(3, 43))
     loaders = [Loader(numbered(lengths), rows=2, width=44, seed=Seed(seed)) for seed in (1, 2)]

@@ -110,6 +110,19 @@ def test_when_a_document_was_read_is_told_from_the_seed(seed, sources):
     ]
 
 
+@given(start=st.integers(0, 200), count=st.integers(1, 9))
+def test_any_stretch_of_places_holds_the_rows_that_steps_hold_there(start, count):
+    mixture = Mixture(two(), rows=2, width=10, seed=Seed(0))
+    whole = joined_batches([mixture.batch(step) for step in range(start // 2, (start + count) // 2 + 1)])
+    inside = slice(start % 2, start % 2 + count)
+    here = mixture.stretch(range(start, start + count))
+    assert here.ids.tolist() == whole.ids[inside].tolist()
+    assert here.doc_ids == whole.doc_ids[inside]
+    assert set(mixture.documents_in(range(start, start + count))) == {name for names in here.doc_ids for name in names}
+    name = here.doc_ids[-1][0]
+    assert start + count - 1 in mixture.places_of(name, start + count)
+
+
 def test_a_document_nobody_has_is_an_error():
     with pytest.raises(UsageError, match="no document 'loose:doc-99' in loose, tight"):
         Mixture(two(), rows=2, width=10, seed=Seed(0)).steps_of("loose:doc-99", 5)

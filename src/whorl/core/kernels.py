@@ -19,7 +19,7 @@ from numba.core import config as numba_config
 
 import whorl
 
-__all__ = ["ARRAYS_GIVEN", "inner", "kernel", "source_closure"]
+__all__ = ["ARRAYS_GIVEN", "callback", "inner", "kernel", "source_closure"]
 
 # Kernels that are handed every array and make none: counting references to arrays that go through small functions took more
 # than half of the time (147 against 33 ns a word, measured on one core).
@@ -35,12 +35,29 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:  # noqa: ANN4
     Where the folder of the package cannot be written, numba's folder of the user is taken, and `NUMBA_CACHE_DIR` before both.
     """
 
+    return _kept(lambda: numba.njit(cache=True, nogil=True, **options))
+
+
+def callback(signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[[], int]]:  # noqa: ANN401 - numba's own
+    """A decorator: the address where C finds the function, which is compiled when that is first asked for and kept on disk as
+    kernels are."""
+
+    def deferred(function: Callable[..., Any]) -> Callable[[], int]:
+        _digest(function.__module__)  # remembered: by the time it is compiled the file may say something else
+        return lru_cache(maxsize=1)(lambda: int(_kept(lambda: numba.cfunc(signature, cache=True, **options))(function).address))
+
+    return deferred
+
+
+def _kept(decorator: Callable[[], Callable[..., Any]]) -> Callable[[Callable[..., Any]], Any]:
+    """The decorator, made and used while numba's cache points to the folder of the function's sources."""
+
     def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - a dispatcher
         theirs = _settings.CACHE_DIR
         base = Path(theirs) if theirs else Path(whorl.__path__[0]) / "__pycache__" / "kernels"
         _settings.CACHE_DIR = str(base / _digest(function.__module__))
         try:
-            return numba.njit(cache=True, nogil=True, **options)(function)
+            return decorator()(function)
         finally:
             _settings.CACHE_DIR = theirs
 

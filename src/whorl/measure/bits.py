@@ -8,7 +8,7 @@ import math
 __all__ = ["bits_per_byte"]
 
 
-def bits_per_byte(total_nats: float, num_bytes: int) -> float:
+def bits_per_byte(total_nats: float, num_bytes: float) -> float:
     """Negative log-likelihood of a text in nats, spread over its UTF-8 bytes and turned into bits (log 2)."""
     if num_bytes <= 0:
         raise ValueError(f"num_bytes={num_bytes}: want a text of at least one byte")

@@ -29,6 +29,10 @@ class Batch:
     docs: np.ndarray  # int32: number of the document inside the row, -1 for padding
     positions: np.ndarray  # int32: from 0 in each document
     doc_ids: tuple[tuple[str, ...], ...]  # per row: the id of document 0, 1, ...; a document cut in pieces may recur
+    # What a loader never sets, but whoever prepares rows for a model that reads pairs or names classes:
+    segments: np.ndarray | None = None  # int64: which part of its document a place is in; None: all in part 0
+    labels: np.ndarray | None = None  # int64: at a document's first place, its class; -1 elsewhere; None: nothing is asked
+    label_weight: float = 0.0  # what one label weighs in the loss, where a target of weight 1 weighs 1
 
     @property
     def num_targets(self) -> int:
@@ -68,7 +72,7 @@ class Canvas(NamedTuple):
 
 
 def joined_batches(batches: Sequence[Batch]) -> Batch:
-    """The rows of several batches of one width, in order: what the ranks of a step read together."""
+    """The rows of several batches of a loader of one width, in order: what the ranks of a step read together."""
     whole = Canvas(*(np.concatenate([vars(one)[name] for one in batches]) for name in Canvas._fields))
     return whole.batch(tuple(row for one in batches for row in one.doc_ids))
 

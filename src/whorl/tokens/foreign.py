@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from whorl.core.errors import ArtifactError, DataError, suggestion
 from whorl.tokens.hub import document_frame, hub_files
 from whorl.tokens.rank_file import added_token, read_ranks, vocabulary_of_ranks
-from whorl.tokens.tokenizer import BOS, CONFIG_FILE, END, PAD, ROLE_TOKENS, VOCABULARY_FILE, Tokenizer
+from whorl.tokens.tokenizer import BOS, CONFIG_FILE, END, MASK, PAD, ROLE_TOKENS, VOCABULARY_FILE, Tokenizer
 from whorl.tokens.vocabulary import Vocabulary
 
 __all__ = ["Brought", "Names", "bring_in", "found_files", "read_hugging_face", "read_tiktoken"]
@@ -32,6 +32,7 @@ class Names:
     end: str | None = None
     pad: str | None = None
     roles: Mapping[Any, str] | None = None  # role -> token, for those not called as in the house; None: no chat at all
+    mask: str | None = None  # hides a token; `<|mask|>` is added where it is missing. None: what the config says, or no mask
 
 
 class Source(NamedTuple):
@@ -91,8 +92,10 @@ def bring_in(source: Source, names: Names, where: str) -> Brought:
     if names.pad is None and frame["pad"] in (frame["end"], frame["bos"]):
         frame["pad"] = PAD  # padding is told from an end by its id
     roles = {} if names.roles is None else {role: _role(role, names.roles, special) for role in ROLE_TOKENS}
-    _check_distinct(frame, roles, where)
-    needed = dict.fromkeys([*frame.values(), *roles.values()])
+    mask = _mask(names.mask, source)
+    hides = {} if mask is None else {"mask": mask}
+    _check_distinct(frame, roles | hides, where)
+    needed = dict.fromkeys([*frame.values(), *roles.values(), *hides.values()])
     added = tuple(token for token in needed if token not in special)
     clash = [token for token in added if token in source.vocabulary.pieces or _is_plain_added(source.vocabulary, token)]
     if clash:
@@ -104,7 +107,7 @@ def bring_in(source: Source, names: Names, where: str) -> Brought:
     data["post_processor"] = document_frame(frame, known)
     ordered = dict(sorted(known.items(), key=lambda pair: pair[1]))
     text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
-    return Brought(Tokenizer(hub_files(text, frame=frame, roles=roles, special=ordered), where), added)
+    return Brought(Tokenizer(hub_files(text, frame=frame, roles=roles, special=ordered, mask=mask), where), added)
 
 
 def _text(file: Path) -> str:
@@ -118,9 +121,20 @@ def _framing(name: str, wanted: str | None, source: Source) -> str:
     special = source.vocabulary.special
     if wanted is not None:
         return _existing(name, wanted, special)
-    said = source.config.get(_PUBLIC[name])
+    return _said(_PUBLIC[name], source) or _OURS[name]
+
+
+def _mask(wanted: str | None, source: Source) -> str | None:
+    if wanted is None:
+        return _said("mask_token", source)
+    return wanted if wanted == MASK else _existing("mask", wanted, source.vocabulary.special)
+
+
+def _said(key: str, source: Source) -> str | None:
+    """The special token that the config beside the vocabulary calls so."""
+    said = source.config.get(key)
     said = said.get("content") if isinstance(said, dict) else said
-    return said if isinstance(said, str) and said in special else _OURS[name]
+    return said if isinstance(said, str) and said in source.vocabulary.special else None
 
 
 def _role(role: str, wanted: Mapping[str, str], special: Mapping[str, int]) -> str:

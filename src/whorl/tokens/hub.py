@@ -16,10 +16,20 @@ _PUBLIC: Final = {"bos": "bos_token", "end": "eos_token", "pad": "pad_token"}
 
 
 def hub_files(
-    vocabulary: str, *, frame: Mapping[str, str], roles: Mapping[str, str], special: Mapping[str, int]
+    vocabulary: str,
+    *,
+    frame: Mapping[str, str],
+    roles: Mapping[str, str],
+    special: Mapping[str, int],
+    mask: str | None = None,
 ) -> dict[str, str]:
-    """The four files of a tokenizer by name. `frame` names bos, end and pad; `special` is every special token with its id."""
+    """The four files of a tokenizer by name. `frame` names bos, end and pad; `special` is every special token with its id.
+
+    With a `mask`, other tools learn what opens, parts and hides for an encoder: there are no tokens for that alone.
+    """
     names = {_PUBLIC[name]: token for name, token in frame.items()}
+    if mask is not None:
+        names |= {"cls_token": frame["bos"], "sep_token": frame["end"], "mask_token": mask}
     listed = {"additional_special_tokens": list(roles.values())}
     said = {} if roles == ROLE_TOKENS else {"role_tokens": dict(roles)}
     config = {

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer as Backend
 from whorl.core.errors import UsageError
 from whorl.tokens.hub import hub_files
 from whorl.tokens.splits import SPLITS, Split
-from whorl.tokens.tokenizer import BOS, END, PAD, ROLE_TOKENS, SPECIALS, Tokenizer
+from whorl.tokens.tokenizer import BOS, END, MASK, PAD, ROLE_TOKENS, SPECIALS, Tokenizer
 from whorl.tokens.unigram import learn_pieces
 from whorl.tokens.vocabulary import BYTE_LETTERS, CONTINUES, as_letters
 
@@ -39,21 +39,30 @@ def min_size(kind: Kind) -> int:
     return MIN_SIZE + 256 if kind == "wordpiece" else MIN_SIZE
 
 
-def learn_tokenizer(texts: Iterable[str], *, size: int, split: Split = "qwen2", kind: Kind = "bpe") -> Tokenizer:
+def learn_tokenizer(
+    texts: Iterable[str], *, size: int, split: Split = "qwen2", kind: Kind = "bpe", mask: bool = False
+) -> Tokenizer:
     """A tokenizer of `size` ids, or fewer when the texts support no more. Reads `texts` once.
 
+    With `mask`, the last of these ids is `<|mask|>`; all others are those of a vocabulary learnt without it and one smaller.
     Memory grows with the number of distinct words, not with the text. Raises UsageError when `size` cannot hold the special
     tokens and the bytes.
     """
-    if size < min_size(kind):
-        raise UsageError(f"size={size}: want at least {min_size(kind)} for {kind} ({len(SPECIALS)} special tokens and bytes)")
-    backend = _LEARNERS[kind](texts, size, split)
+    if size < min_size(kind) + mask:
+        raise UsageError(
+            f"size={size}: want at least {min_size(kind) + mask} for {kind} ({len(SPECIALS) + mask} special tokens and bytes)"
+        )
+    backend = _LEARNERS[kind](texts, size - mask, split)
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIALS])
+    if mask:
+        backend.add_special_tokens([AddedToken(MASK, special=True, normalized=False)])
     # Tools that encode a bare prompt get the <|bos|> every document was trained with; chats bring their own.
     backend.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, SPECIALS.index(BOS))])
     special = {token: number for number, token in enumerate(SPECIALS)}
+    special |= {MASK: backend.get_vocab_size() - 1} if mask else {}
     frame = {"bos": BOS, "end": END, "pad": PAD}
-    return Tokenizer(hub_files(backend.to_str(pretty=True), frame=frame, roles=ROLE_TOKENS, special=special))
+    text = backend.to_str(pretty=True)
+    return Tokenizer(hub_files(text, frame=frame, roles=ROLE_TOKENS, special=special, mask=MASK if mask else None))
 
 
 def _bpe(texts: Iterable[str], size: int, split: Split) -> Backend:

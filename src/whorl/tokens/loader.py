@@ -3,7 +3,8 @@
 `batch(step)` is a pure function: resuming is asking for the next step, on any number of workers or ranks, at the same cost for
 any step, and which documents any step read can be told afterwards. Every epoch reads every target exactly once, and rows never
 mix epochs: the last step of an epoch is filled up with empty rows. Every epoch has the same number of steps (tokens/packing
-says why). Several sources are mixed in tokens/mixture; fetching ahead is tokens/workers. Knows nothing of devices.
+says why). Underneath lie numbered places, one row each, the empty ones among them: steps of changing size are stretches of
+them. Several sources are mixed in tokens/mixture; fetching ahead is tokens/workers. Knows nothing of devices.
 """
 
 from typing import Final, NamedTuple
@@ -16,7 +17,7 @@ from whorl.tokens.batch import Batch, Canvas
 from whorl.tokens.row_stream import OnLong, RowStream
 from whorl.tokens.sequences import Sequences
 
-__all__ = ["WHOLE", "Loader", "Share", "check_shape", "check_step"]
+__all__ = ["WHOLE", "Loader", "Share", "check_places", "check_shape", "check_step"]
 
 
 class Share(NamedTuple):
@@ -76,36 +77,67 @@ class Loader:
 
         Raises UsageError for a negative step.
         """
-        mine = share.of(self._rows)
-        numbers = self._numbers(step, mine)
-        pieces = self._stream.pieces(numbers).padded(len(mine))
+        check_step(step)
+        return self.stretch(range(step * self._rows, (step + 1) * self._rows), share)
+
+    def stretch(self, places: range, share: Share = WHOLE) -> Batch:
+        """The rows at neighbouring places, counted from 0 over all epochs, or one rank's share of them.
+
+        Raises UsageError for places before the first.
+        """
+        check_places(places)
+        mine = share.of(len(places))
+        held = self._held(places[mine.start : mine.stop])
+        empty = np.setdiff1d(np.arange(len(mine)), held.at)
+        pieces = self._stream.pieces(held.numbers).padded(len(mine))
+        order = np.concatenate([held.at, empty])
         canvas = Canvas.bare(len(mine), self._stream.width)
-        canvas.lay(self._stream.sequences, pieces, np.arange(len(mine)))
-        return canvas.batch(self._stream.names(pieces))
+        canvas.lay(self._stream.sequences, pieces, order)
+        names = self._stream.names(pieces)
+        return canvas.batch(tuple(names[row] for row in np.argsort(order).tolist()))
 
     def documents(self, step: int) -> tuple[str, ...]:
         """Ids of the documents a step reads some of, each once, in the order of its rows."""
-        pieces = self._stream.pieces(self._numbers(step, range(self._rows)))
+        check_step(step)
+        return self.documents_in(range(step * self._rows, (step + 1) * self._rows))
+
+    def documents_in(self, places: range) -> tuple[str, ...]:
+        """Ids of the documents that some places hold, each once, in order."""
+        check_places(places)
+        pieces = self._stream.pieces(self._held(places).numbers)
         return tuple(dict.fromkeys(self._stream.sequences.names(pieces.document)))
 
     def steps_of(self, doc_id: str, upto: int) -> list[int]:
         """The steps below `upto` that read some of a document, ascending. Raises UsageError for an unknown id."""
+        return sorted({place // self._rows for place in self.places_of(doc_id, upto * self._rows)})
+
+    def places_of(self, doc_id: str, upto: int) -> list[int]:
+        """The places below `upto` that hold some of a document, ascending. Raises UsageError for an unknown id."""
         found = self._stream.sequences.numbers(doc_id).tolist()
         if not found:
             raise UsageError(f"no document '{doc_id}' among the {len(self._stream.sequences)} this loader reads")
-        steps: set[int] = set()
-        for epoch in range(-(-upto // self.steps_per_epoch)):
+        places: set[int] = set()
+        for epoch in range(-(-upto // self._places_per_epoch)):
             for document in found:
-                inside = self._stream.rows_of(document, epoch) // self._rows
-                steps.update((epoch * self.steps_per_epoch + inside).tolist())
-        return sorted(step for step in steps if step < upto)
+                places.update((epoch * self._places_per_epoch + self._stream.rows_of(document, epoch)).tolist())
+        return sorted(place for place in places if place < upto)
 
-    def _numbers(self, step: int, mine: range) -> np.ndarray:
-        """Numbers of the rows of a step in the stream; those past the end of the epoch are left out."""
-        check_step(step)
-        epoch, index = divmod(step, self.steps_per_epoch)
-        left, right = (min(index * self._rows + row, self._stream.num_rows) for row in (mine.start, mine.stop))
-        return epoch * self._stream.num_rows + np.arange(left, right)
+    @property
+    def _places_per_epoch(self) -> int:
+        return self.steps_per_epoch * self._rows
+
+    def _held(self, places: range) -> "_Held":
+        """The rows of some places; those that fill up an epoch's last step hold none."""
+        epochs, insides = np.divmod(np.arange(places.start, places.stop), self._places_per_epoch)
+        at = np.flatnonzero(insides < self._stream.num_rows)
+        return _Held((epochs * self._stream.num_rows + insides)[at], at)
+
+
+class _Held(NamedTuple):
+    """Numbers of rows in the stream, and at which of the places asked for they lie."""
+
+    numbers: np.ndarray
+    at: np.ndarray
 
 
 def check_shape(rows: int, width: int) -> None:
@@ -118,3 +150,9 @@ def check_step(step: int) -> None:
     """Raises UsageError for a step before the first."""
     if step < 0:
         raise UsageError(f"step {step}: want 0 or more")
+
+
+def check_places(places: range) -> None:
+    """Raises UsageError for places before the first, none at all, or others than neighbours."""
+    if places.start < 0 or not places or places.step != 1:
+        raise UsageError(f"{places}: want neighbouring places from 0 on, at least one")

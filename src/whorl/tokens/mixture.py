@@ -17,7 +17,7 @@ from whorl.core.errors import ConfigError, UsageError
 from whorl.core.seed import Seed
 from whorl.tokens.batch import Batch, Canvas
 from whorl.tokens.interleave import Interleave
-from whorl.tokens.loader import WHOLE, Share, check_shape, check_step
+from whorl.tokens.loader import WHOLE, Share, check_places, check_shape, check_step
 from whorl.tokens.packing import Pieces
 from whorl.tokens.row_stream import OnLong, RowStream
 from whorl.tokens.sequences import Sequences
@@ -73,18 +73,30 @@ class Mixture:
 
     def batch(self, step: int, share: Share = WHOLE) -> Batch:
         """The rows of one step, counted from 0, or one rank's share of them. Raises UsageError for a negative step."""
-        mine = share.of(self._rows)
+        check_step(step)
+        return self.stretch(range(step * self._rows, (step + 1) * self._rows), share)
+
+    def stretch(self, places: range, share: Share = WHOLE) -> Batch:
+        """The rows at neighbouring places, counted from 0, or one rank's share of them; see Loader.stretch."""
+        check_places(places)
+        mine = share.of(len(places))
         canvas = Canvas.bare(len(mine), self._width)
         names: list[tuple[str, ...]] = [()] * len(mine)
-        for number, at, pieces in self._dealt(step, mine):
+        for number, at, pieces in self._dealt(places[mine.start : mine.stop]):
             canvas.lay(self._streams[number].sequences, pieces, at)
             self._write_names(names, number, at, pieces)
         return canvas.batch(tuple(names))
 
     def documents(self, step: int) -> tuple[str, ...]:
         """Ids of the documents a step reads some of, each once, in the order of its rows."""
-        names: list[tuple[str, ...]] = [()] * self._rows
-        for number, at, pieces in self._dealt(step, range(self._rows)):
+        check_step(step)
+        return self.documents_in(range(step * self._rows, (step + 1) * self._rows))
+
+    def documents_in(self, places: range) -> tuple[str, ...]:
+        """Ids of the documents that some places hold, each once, in order."""
+        check_places(places)
+        names: list[tuple[str, ...]] = [()] * len(places)
+        for number, at, pieces in self._dealt(places):
             self._write_names(names, number, at, pieces)
         return tuple(dict.fromkeys(name for row in names for name in row))
 
@@ -93,26 +105,29 @@ class Mixture:
 
         Raises UsageError for an unknown id.
         """
+        return sorted({place // self._rows for place in self.places_of(doc_id, upto * self._rows)})
+
+    def places_of(self, doc_id: str, upto: int) -> list[int]:
+        """The places below `upto` that hold some of a document, ascending; see `steps_of`."""
         source, _, inside = doc_id.partition(":")
         asked = [(self._names.index(source), inside)] if source in self._names else []
         asked += [(number, doc_id) for number in range(len(self._names))]
         found = [(number, name) for number, name in asked if len(self._streams[number].sequences.numbers(name))]
         if not found:
             raise UsageError(f"no document '{doc_id}' in {', '.join(self._names)}")
-        return sorted({step for number, name in found for step in self._steps_of(number, name, upto)})
+        return sorted({place for number, name in found for place in self._places_of(number, name, upto)})
 
-    def _steps_of(self, number: int, name: str, upto: int) -> Iterator[int]:
-        stream, stop = self._streams[number], self._order.had(number, upto * self._rows)
+    def _places_of(self, number: int, name: str, upto: int) -> Iterator[int]:
+        stream, stop = self._streams[number], self._order.had(number, upto)
         documents = stream.sequences.numbers(name).tolist()
         for epoch in range(-(-stop // stream.num_rows)):
             for document in documents:
                 own = epoch * stream.num_rows + stream.rows_of(document, epoch)
-                yield from (self._order.rows_of(number, own[own < stop]) // self._rows).tolist()
+                yield from self._order.rows_of(number, own[own < stop]).tolist()
 
-    def _dealt(self, step: int, mine: range) -> Iterator[tuple[int, np.ndarray, Pieces]]:
-        """Per source that a step reads: its number, the rows among `mine` that are its, and their pieces."""
-        check_step(step)
-        turns = self._order.turns(range(step * self._rows + mine.start, step * self._rows + mine.stop))
+    def _dealt(self, places: range) -> Iterator[tuple[int, np.ndarray, Pieces]]:
+        """Per source that some places are of: its number, which of the places are its, and their pieces."""
+        turns = self._order.turns(places)
         for number in np.unique(turns.source).tolist():
             at = np.flatnonzero(turns.source == number)
             yield number, at, self._streams[number].pieces(turns.ordinal[at])

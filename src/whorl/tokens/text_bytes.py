@@ -26,6 +26,11 @@ class TextBytes:
         self._special = np.array(sorted(self._vocabulary.special.values()), np.int64)
         self._sizes = _sizes(self._vocabulary, tokenizer.size)
 
+    @property
+    def by_id(self) -> np.ndarray | None:
+        """Bytes that each id spells, int64; None where that depends on the ids around it. Ids that mean nothing spell none."""
+        return np.maximum(self._sizes, 0) if self._tokenizer.lossless else None
+
     def of(self, encoded: EncodedColumn) -> np.ndarray:
         """Bytes of every document, int64. Raises DataError for an id that means nothing in this vocabulary."""
         ids = encoded.ids.astype(np.int64)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,7 @@ __all__ = [
     "CONFIG_FILE",
     "END",
     "FILES",
+    "MASK",
     "PAD",
     "ROLE_TOKENS",
     "SPECIALS",
@@ -42,6 +43,7 @@ Ids = np.ndarray[tuple[int], np.dtype[np.int32]]
 BOS: Final = "<|bos|>"  # opens a document
 END: Final = "<|end|>"  # closes a document and every turn; the id on which generation stops
 PAD: Final = "<|pad|>"  # fills; never a stop id, so that padding is told from an end by id as well as by length
+MASK: Final = "<|mask|>"  # stands for a hidden token; only vocabularies made for models that fill gaps have one
 ROLE_TOKENS: Final[Mapping[str, str]] = {role: f"<|{role}|>" for role in ("system", "user", "assistant", "tool")}
 SPECIALS: Final = (BOS, END, PAD, *ROLE_TOKENS.values())  # in a learnt vocabulary the id is the place in this tuple
 
@@ -62,8 +64,9 @@ class Tokenizer:
         self.fingerprint: Final = hashlib.sha256(files[VOCABULARY_FILE].encode()).hexdigest()
         self._vocabulary = Vocabulary.parse(files[VOCABULARY_FILE], f"{where}: {VOCABULARY_FILE}")
         self._backend = _backend(files[VOCABULARY_FILE], where)
-        self._frame, self._roles = _special_tokens(files[CONFIG_FILE], where)
-        _check_special(self._vocabulary, self._backend, {*self._frame.values(), *self._roles.values()}, where)
+        self._frame, self._roles, self._mask = _special_tokens(files[CONFIG_FILE], where)
+        hides = [] if self._mask is None else [self._mask]
+        _check_special(self._vocabulary, self._backend, {*self._frame.values(), *self._roles.values(), *hides}, where)
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -101,6 +104,21 @@ class Tokenizer:
     def pad(self) -> int:
         """The id that fills."""
         return self._vocabulary.special[self._frame["pad"]]
+
+    @property
+    def mask(self) -> int | None:
+        """The id that stands for a hidden token, or None where the vocabulary has none."""
+        return None if self._mask is None else self._vocabulary.special[self._mask]
+
+    @cached_property
+    def special_ids(self) -> np.ndarray:
+        """Ids that no text has, ascending, int64."""
+        return np.array(sorted(self._vocabulary.special.values()), dtype=np.int64)
+
+    @cached_property
+    def plain_ids(self) -> np.ndarray:
+        """Ids that text may have, ascending, int64."""
+        return np.setdiff1d(self._known, self.special_ids, assume_unique=True)
 
     @property
     def frame(self) -> Mapping[str, str]:
@@ -206,8 +224,16 @@ def _backend(vocabulary: str, where: str) -> tokenizers.Tokenizer:
     return backend
 
 
-def _special_tokens(config: str, where: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What tokenizer_config.json calls the tokens that frame documents, and those that open turns."""
+class _Called(NamedTuple):
+    """Special tokens by what they are for."""
+
+    frame: dict[str, str]
+    roles: dict[str, str]
+    mask: str | None
+
+
+def _special_tokens(config: str, where: str) -> _Called:
+    """What tokenizer_config.json calls the tokens that frame documents, open turns, and hide a token."""
     try:
         said: Any = json.loads(config)
     except ValueError as error:
@@ -220,7 +246,8 @@ def _special_tokens(config: str, where: str) -> tuple[dict[str, str], dict[str, 
         raise ArtifactError(f"{where}: {CONFIG_FILE} names no token for {', '.join(unnamed)}; bring it in with tokens.load")
     listed = said.get("additional_special_tokens", [])
     roles = said.get("role_tokens", {role: token for role, token in ROLE_TOKENS.items() if token in listed})
-    return {name: str(token) for name, token in frame.items()}, roles
+    mask = said.get("mask_token")
+    return _Called({name: str(token) for name, token in frame.items()}, roles, mask if isinstance(mask, str) else None)
 
 
 def _check_special(vocabulary: Vocabulary, backend: tokenizers.Tokenizer, wanted: set[str], where: str) -> None:

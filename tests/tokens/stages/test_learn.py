@@ -86,6 +86,7 @@ def test_documents_without_a_train_part_are_an_error(make_job, as_artifact, writ
         ({"from": "clean.exam"}, "part train only"),
         ({"split": "gpt4"}, "qwen2"),
         ({"kind": "wordpiece", "size": 518}, "want at least 519 for kind wordpiece"),
+        ({"size": 263, "mask": True}, "want at least 264 for kind bpe"),
         ({"sample": "3GB"}, "less than or equal to 2147483647"),
     ],
 )
@@ -97,7 +98,7 @@ def test_a_config_that_cannot_work_is_refused(changes, complaint):
 def test_the_stage_is_found_by_name():
     assert {"tokens.learn", "tokens.encode"} <= set(stage_names())
     stage = Stage.model_validate({"use": "tokens.learn", "from": "clean", "size": 512})
-    fields = {"size": 512, "split": "qwen2", "kind": "bpe", "sample": 10**9}
+    fields = {"size": 512, "split": "qwen2", "kind": "bpe", "mask": False, "sample": 10**9}
     assert plain(stage) == {"use": "tokens.learn", "from": "clean", **fields}
 
 
@@ -108,6 +109,11 @@ def test_every_kind_can_be_asked_for(make_job, as_artifact, write_documents, tmp
     assert counts["vocabulary"] == tokenizer.size <= 560
     assert tokenizer.lossless
     assert counts["bytes_per_token_train"] > 1.5
+
+
+def test_a_vocabulary_with_a_mask_is_as_large_as_asked_for(make_job, as_artifact, write_documents, tmp_path):
+    counts, tokenizer = learnt(make_job, as_artifact, write_documents(tmp_path / "a", [TRAIN]), mask=True)
+    assert (counts["vocabulary"], tokenizer.mask) == (280, 279)
 
 
 def test_a_corpus_larger_than_the_sample_is_sampled_and_says_so(make_job, as_artifact, write_documents, tmp_path):

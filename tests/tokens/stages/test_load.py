@@ -90,6 +90,24 @@ def test_a_vocabulary_without_a_chat_gets_no_role_tokens(make_job, folder):
     assert not any(name.startswith("role_") for name in counts)
 
 
+def test_a_mask_is_taken_from_its_config_added_or_named(make_job, folder):
+    assert "mask" not in load(make_job, path=folder.name)[0]
+    counts, made = load(make_job, path=folder.name, mask="<|mask|>")
+    tokenizer = Tokenizer.load(made)
+    assert (counts["mask"], counts["added_tokens"], tokenizer.decode([tokenizer.mask])) == ("<|mask|>", 6, "<|mask|>")
+    backend = Backend.from_file(str(folder / "tokenizer.json"))
+    backend.add_special_tokens([AddedToken("[MASK]", special=True)])
+    backend.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": END, "eos_token": END, "mask_token": "[MASK]"}))
+    for fields in ({}, {"mask": "[MASK]"}):
+        counts, made = load(make_job, path=folder.name, **fields)
+        assert (counts["mask"], Tokenizer.load(made).mask) == ("[MASK]", backend.token_to_id("[MASK]"))
+    with pytest.raises(DataError, match="would be both bos and mask"):
+        load(make_job, path=folder.name, mask=END)
+    with pytest.raises(DataError, match="mask: '<m>' is no special token"):
+        load(make_job, path=folder.name, mask="<m>")
+
+
 def test_a_lossy_vocabulary_warns(make_job, folder):
     data = json.loads((folder / "tokenizer.json").read_text())
     data["normalizer"] = {"type": "Lowercase"}

@@ -40,6 +40,7 @@ class Learn(Stage):
     size: int = Field(default=4096, ge=MIN_SIZE, le=1 << 20)  # ids, the special ones and 256 bytes included
     split: Split = "qwen2"
     kind: Kind = "bpe"
+    mask: bool = False  # with a `<|mask|>`, which objectives masked and next_sentence put where a token is hidden
     sample: Bytes = Field(default=10**9, ge=1, le=_MAX_SAMPLE)  # bytes of text at most: memory grows with distinct words
 
     @field_validator("from_")
@@ -51,8 +52,9 @@ class Learn(Stage):
 
     @model_validator(mode="after")
     def _holds_the_bytes(self) -> Self:
-        if self.size < min_size(self.kind):
-            raise ValueError(f"size={self.size}: want at least {min_size(self.kind)} for kind {self.kind}")
+        least = min_size(self.kind) + self.mask
+        if self.size < least:
+            raise ValueError(f"size={self.size}: want at least {least} for kind {self.kind}")
         return self
 
     def work(self, inputs: Mapping[str, Artifact]) -> float | None:
@@ -69,7 +71,7 @@ class Learn(Stage):
         reading = _Reading(job, documents, share)
         if share.drawn is not None:
             job.events.warn(f"learning from a sample: {share.num_bytes} bytes of train are more than {self.sample}")
-        tokenizer = learn_tokenizer(reading.texts(), size=self.size, split=self.split, kind=self.kind)
+        tokenizer = learn_tokenizer(reading.texts(), size=self.size, split=self.split, kind=self.kind, mask=self.mask)
         if not reading.num_docs:
             raise DataError(f"{job.name}: every document of train is larger than sample={self.sample} bytes; raise sample")
         tokenizer.save(job.folder)

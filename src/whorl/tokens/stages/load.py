@@ -29,6 +29,7 @@ class Load(Stage):
     bos: str | None = None  # opens a document
     end: str | None = None  # closes a document and every turn
     pad: str | None = None  # fills; never the same as end
+    mask: str | None = None  # stands for a hidden token; `<|mask|>` is added; default: as its config says, or none
     chat: bool = True  # whether turns can be rendered: role tokens that are missing are added
     roles: Mapping[Role, str] = Field(default_factory=dict)  # those that the vocabulary has under another name
     split: Split | None = None  # for a rank file, which does not say how text is split
@@ -50,7 +51,7 @@ class Load(Stage):
 
     def run(self, job: Job) -> Mapping[str, Any]:
         """Write the tokenizer's files into the artifact, and say which tokens mean what."""
-        names = Names(self.bos, self.end, self.pad, dict(self.roles) if self.chat else None)
+        names = Names(self.bos, self.end, self.pad, dict(self.roles) if self.chat else None, self.mask)
         tokenizer, added = bring_in(self._source(job.root), names, job.name)
         tokenizer.save(job.folder)
         if not tokenizer.lossless:
@@ -60,6 +61,7 @@ class Load(Stage):
             "vocabulary": tokenizer.size,
             "lossless": tokenizer.lossless,
             **tokenizer.frame,
+            **({} if tokenizer.mask is None else {"mask": tokenizer.decode([tokenizer.mask])}),
             **{f"role_{role}": token for role, token in tokenizer.roles.items()},
             "added_tokens": len(added),
             "added": " ".join(added),
