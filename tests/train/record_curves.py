@@ -9,10 +9,10 @@ import torch
 
 sys.path.append(str(Path(__file__).parent))
 
-from toy_training import CHATS, Ground, fit
+from toy_training import CHATS, GAPS, PAIRS, Ground, fit
 
 FOLDER = Path(__file__).parents[1] / "golden" / "train"
-DATA = {"next_token": {}, "sft": CHATS}
+DATA = {"next_token": {}, "sft": CHATS, "masked": GAPS, "next_sentence": PAIRS}
 
 
 def losses(ground: Ground, objective: str, draft: Path) -> list[float]:

@@ -18,6 +18,7 @@ from whorl.core.stage import Job, Stage, StopSignal
 from whorl.tokens.learn import learn_tokenizer
 from whorl.tokens.shards import TOKENIZER_FOLDER, ShardWriter
 from whorl.tokens.tokenizer import Tokenizer
+from whorl.train.objectives import Objective
 
 WORDS = ["the", "loom", "weaves", "thread", "into", "cloth", "while", "a", "whorl", "spins", "wool", "and", "fibre", "turns"]
 
@@ -37,6 +38,14 @@ def dialogue(number: int, part: str) -> Dialogue:
     return Dialogue(f"{part}-{number}", tuple(turns), part)
 
 
+def write_tokens(folder: Path, tokenizer: Tokenizer, num_documents: int) -> None:
+    """A tokens artifact of the toy text."""
+    tokenizer.save(folder / TOKENIZER_FOLDER)
+    for part, numbers in {"train": range(num_documents), "held_out": range(1000, 1008), "exam": range(0)}.items():
+        with ShardWriter(folder / part, tokenizer) as writer:
+            writer.add([f"doc-{n}" for n in numbers], [text(n) for n in numbers])
+
+
 @dataclass(frozen=True)
 class Ground:
     """Where the toy artifacts are."""
@@ -45,11 +54,9 @@ class Ground:
 
     @classmethod
     def make(cls, root: Path, num_documents: int = 60) -> "Ground":
-        tokenizer = learn_tokenizer((text(n) for n in range(40)), size=300)
-        tokenizer.save(root / "tokens" / TOKENIZER_FOLDER)
-        for part, numbers in {"train": range(num_documents), "held_out": range(1000, 1008), "exam": range(0)}.items():
-            with ShardWriter(root / "tokens" / part, tokenizer) as writer:
-                writer.add([f"doc-{n}" for n in numbers], [text(n) for n in numbers])
+        for kind, mask in {"tokens": False, "gaps": True}.items():
+            tokenizer = learn_tokenizer((text(n) for n in range(40)), size=300, mask=mask)
+            write_tokens(root / kind, tokenizer, num_documents)
         (root / "dialogues").mkdir()
         dialogues = [dialogue(n, "train") for n in range(40)] + [dialogue(n, "held_out") for n in range(5)]
         write_dialogues(root / "dialogues" / "dialogues.jsonl", dialogues)
@@ -61,6 +68,11 @@ class Ground:
     def tokenizer(self) -> Tokenizer:
         return Tokenizer.load(self.root / "tokens" / TOKENIZER_FOLDER)
 
+    def data_of(self, objective: Objective) -> Artifact:
+        """What an objective can read: text under a vocabulary with a mask where it hides tokens."""
+        gaps = Artifact("tokens", "gaps", self.root / "gaps", {"content": "gaps", "counts": {}, "files": {}})
+        return gaps if objective.looks_ahead else self.artifact(objective.reads)
+
     def artifact(self, kind: str) -> Artifact:
         return Artifact(kind, kind, self.root / kind, {"content": kind, "counts": {}, "files": {}})
 
@@ -69,6 +81,7 @@ class Ground:
         for name in ("checkpoint", "state"):
             (draft / name).mkdir(parents=True, exist_ok=True)
         known = {"ids": self.artifact("tokens"), "chats": self.artifact("dialogues")}
+        known["gaps"] = self.data_of(Objective.model_validate({"use": "masked"}))
         if (self.root / "base").is_dir():
             known["base"] = Artifact("checkpoint", "base", self.root / "base" / "checkpoint", {})
         return Job(
@@ -105,6 +118,9 @@ def fit(**changes: object) -> Stage:
     return Stage.model_validate({**TEXT, **changes})
 
 
+BERT = {"use": "bert", "depth": 2, "width": 32, "heads": 2, "mlp_width": 64}
+GAPS = {"objective": {"use": "masked"}, "data": "gaps", "model": BERT}
+PAIRS = {"objective": {"use": "next_sentence"}, "data": "gaps", "model": {**BERT, "next_sentence": True}}
 CHATS = {"objective": {"use": "sft"}, "data": "chats", "model": None, "start": "base", "watch": {"every": 5, "documents": 3}}
 
 

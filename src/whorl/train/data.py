@@ -25,12 +25,24 @@ class Rows:
     weights: Float[Tensor, "b t"]
     docs: Int[Tensor, "b t"]
     positions: Int[Tensor, "b t"]
+    segments: Int[Tensor, "b t"] | None = None
+    labels: Int[Tensor, "b t"] | None = None
+    label_weight: float = 0.0
 
     def split(self, max_rows: int) -> Iterator["Rows"]:
         """The same rows in pieces of at most `max_rows`, in order."""
         for start in range(0, len(self.ids), max_rows):
             piece = slice(start, start + max_rows)
-            yield Rows(self.ids[piece], self.targets[piece], self.weights[piece], self.docs[piece], self.positions[piece])
+            yield Rows(
+                self.ids[piece],
+                self.targets[piece],
+                self.weights[piece],
+                self.docs[piece],
+                self.positions[piece],
+                None if self.segments is None else self.segments[piece],
+                None if self.labels is None else self.labels[piece],
+                self.label_weight,
+            )
 
 
 def to_rows(batch: Batch, device: torch.device) -> Rows:
@@ -39,4 +51,13 @@ def to_rows(batch: Batch, device: torch.device) -> Rows:
     def moved(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device)
 
-    return Rows(moved(batch.ids), moved(batch.targets), moved(batch.weights), moved(batch.docs), moved(batch.positions))
+    return Rows(
+        moved(batch.ids),
+        moved(batch.targets),
+        moved(batch.weights),
+        moved(batch.docs),
+        moved(batch.positions),
+        None if batch.segments is None else moved(batch.segments),
+        None if batch.labels is None else moved(batch.labels),
+        batch.label_weight,
+    )

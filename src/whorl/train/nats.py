@@ -17,21 +17,34 @@ __all__ = ["hidden_states", "summed_nats", "watched_nats"]
 
 def hidden_states(model: Transformer, rows: Rows) -> Float[Tensor, "n d"]:
     """Final hidden states of all places of the rows, row after row; documents see only themselves."""
-    hidden: Tensor = model(rows.ids, mask=MaskSpec(docs=rows.docs), positions=rows.positions)  # b t d
+    spec = MaskSpec(docs=rows.docs)
+    hidden: Tensor = model(rows.ids, mask=spec, positions=rows.positions, segments=rows.segments)  # b t d
     return hidden.flatten(0, 1)
 
 
-def summed_nats(model: Transformer, rows: Rows) -> Float[Tensor, ""]:
-    """Sum of weight x cross-entropy (nats, float32) over the rows' targets; where the weight is 0 nothing is added."""
-    hidden = hidden_states(model, rows)
-    losses = chunked_cross_entropy(hidden, model.head_weight, targets=rows.targets.flatten(), weights=rows.weights.flatten())
-    return losses.total
+def summed_nats(model: Transformer, rows: Rows, *, label_smoothing: float = 0.0, z_loss: float = 0.0) -> Float[Tensor, ""]:
+    """Sum of weight x cross-entropy (nats, float32) over the rows' targets; where the weight is 0 nothing is added.
+
+    With label smoothing or z-loss (see chunked_cross_entropy) it still reads as plain nats, so that runs can be compared, but
+    its gradient is that of the smoothed sum.
+    """
+    found = chunked_cross_entropy(
+        model.before_head(hidden_states(model, rows)),
+        model.head_weight,
+        targets=rows.targets.flatten(),
+        weights=rows.weights.flatten(),
+        bias=model.head_bias,
+        label_smoothing=label_smoothing,
+        z_loss=z_loss,
+    )
+    return found.nats + (found.total - found.total.detach())
 
 
 @torch.no_grad()
 def watched_nats(model: Transformer, rows: Rows, *, end: int) -> Float[Tensor, ""]:
     """The same without gradients (a third of the cost), and without the targets `end`, which are no text."""
     targets, is_text = rows.targets.flatten(), (rows.targets != end).flatten()
-    logprobs = token_logprobs(hidden_states(model, rows), model.head_weight, targets=targets)
+    ready = model.before_head(hidden_states(model, rows))
+    logprobs = token_logprobs(ready, model.head_weight, targets=targets, bias=model.head_bias)
     weights = rows.weights.flatten() * is_text
     return -torch.where(weights > 0, logprobs * weights, 0.0).sum()

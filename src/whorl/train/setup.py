@@ -20,6 +20,8 @@ from whorl.tokens.renderer import Renderer
 from whorl.tokens.shards import TOKENIZER_FOLDER
 from whorl.tokens.tokenizer import VOCABULARY_FILE, Tokenizer
 from whorl.train.mix import Batches
+from whorl.train.objectives import Material
+from whorl.train.target_bytes import TargetBytes
 from whorl.train.validate import HeldOut
 
 __all__ = ["Feed", "Setup", "Source", "fresh_source", "loaded_source", "tokenizer_folder"]
@@ -38,6 +40,7 @@ class Feed:
     """What a fit reads: a function of its data, its tokenizer and its seed."""
 
     sources: tuple[Artifact, ...]
+    materials: tuple[Material, ...]  # of the part that is trained on
     tokenizer: Tokenizer
     tokenizer_folder: Path
     loader: Batches
@@ -52,7 +55,11 @@ class Setup:
     tokenizer_folder: Path
     renderer: Renderer
     loader: Batches
+    target_bytes: TargetBytes
     held_out: HeldOut | None
+
+    def __post_init__(self) -> None:
+        checkpoint.require_tokenizer_fit(self.source.family, self.tokenizer_folder)
 
     @property
     def model(self) -> Transformer:
@@ -106,8 +113,7 @@ def _tokenizer_folder(data: Artifact, start: Artifact | None) -> Path:
 
 def fresh_source(family: Family, *, vocab_size: int, max_positions: int, seed: Seed, device: str) -> Source:
     """A newly drawn model."""
-    model = Transformer.fresh(family.configure(vocab_size, max_positions), seed)
-    return Source(model.to(device), family.use)
+    return Source(Transformer.fresh(family.configure(vocab_size, max_positions), seed, device=device), family.use)
 
 
 def loaded_source(folder: Path, *, tokenizer: Tokenizer, width: int, device: str) -> Source:

@@ -174,9 +174,19 @@ def test_a_checkpoint_without_a_tokenizer_is_refused(ground, tmp_path):
 
 def test_a_run_that_diverges_saves_nothing_of_it(ground, tmp_path):
     wild = {"use": "adamw", "rate": 1e38, "decay": 0}
-    with pytest.raises(DataError, match=r"step \d+"):
-        run(ground, tmp_path, optimizer=wild, save_every=0, schedule={"use": "wsd", "warmup": 0})
-    assert not list((tmp_path / "checkpoint").rglob("*.safetensors"))
+    with pytest.raises(DataError, match=r"step \d+, documents .* nan; went back to step 0 3 times"):
+        run(ground, tmp_path, optimizer=wild, save_every=0, schedule={"use": "wsd", "warmup": 0}, length="90 steps")
+    assert not list((tmp_path / "checkpoint").glob("*.safetensors"))
+    for path in (tmp_path / "checkpoint").rglob("weights.safetensors"):
+        assert all(torch.isfinite(tensor).all() for tensor in load_file(path).values())
+
+
+def test_without_a_guard_a_run_that_diverges_ends_there_and_saves_nothing_of_it(ground, tmp_path):
+    wild = {"use": "adamw", "rate": 1e38, "decay": 0}
+    with pytest.raises(DataError, match=r"step \d+, .*let a guard leave such steps out|is not finite"):
+        run(ground, tmp_path, optimizer=wild, save_every=0, schedule={"use": "wsd", "warmup": 0}, guard=None)
+    for path in (tmp_path / "checkpoint").rglob("weights.safetensors"):
+        assert all(torch.isfinite(tensor).all() for tensor in load_file(path).values())
 
 
 # Length, identity, stopping
@@ -231,7 +241,7 @@ def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on(ground, tmp_path):
     job.events.sinks.append(lambda event: job.stop.flag.set() if event.get("loss") and event["step"] == 7 else None)
     with pytest.raises(Stopped, match="stopped at step 7 of 12, saved; run the recipe again"):
         fit().run(job)
-    assert [path.name for path in job.scratch.iterdir()] == ["step-00000007"]
+    assert sorted(path.name for path in job.scratch.iterdir()) == ["good-00000000", "step-00000007"]
     _, said = run(ground, tmp_path / "halved")
     assert min(event["step"] for event in said if event["kind"] == "metric") == 8
     assert content(tmp_path / "halved") == content(tmp_path / "whole")

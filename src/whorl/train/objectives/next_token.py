@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from whorl.core.config import Part
@@ -26,6 +27,9 @@ class NextToken(Objective):
 
     reads: ClassVar[str] = "tokens"
 
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)  # share of a target's weight spread over all ids
+    z_loss: float = Field(default=0.0, ge=0)  # weight of the squared log-normaliser, in nats per target; 1e-4 is usual
+
     def material(self, folder: Path, part: Part, tokenizer: Tokenizer) -> Material:
         """See Objective.material. The ids were made when the corpus was encoded."""
         del tokenizer
@@ -34,4 +38,4 @@ class NextToken(Objective):
 
     def loss(self, model: Transformer, rows: Rows) -> Float[Tensor, ""]:
         """See Objective.loss."""
-        return summed_nats(model, rows)
+        return summed_nats(model, rows, label_smoothing=self.label_smoothing, z_loss=self.z_loss)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from whorl.core.config import Part
@@ -29,6 +30,8 @@ class Sft(Objective):
     reads: ClassVar[str] = "dialogues"
 
     on_long: OnLong = "fail"  # a dialogue longer than a row: fail, skip it (counted), or split it
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)  # share of a target's weight spread over all ids
+    z_loss: float = Field(default=0.0, ge=0)  # weight of the squared log-normaliser, in nats per target; 1e-4 is usual
 
     def material(self, folder: Path, part: Part, tokenizer: Tokenizer) -> Material:
         """See Objective.material. Text that carries loss is what the assistant says."""
@@ -38,7 +41,7 @@ class Sft(Objective):
 
     def loss(self, model: Transformer, rows: Rows) -> Float[Tensor, ""]:
         """See Objective.loss."""
-        return summed_nats(model, rows)
+        return summed_nats(model, rows, label_smoothing=self.label_smoothing, z_loss=self.z_loss)
 
 
 def _said_bytes(dialogue: Dialogue) -> int:

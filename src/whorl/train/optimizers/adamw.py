@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from pydantic import Field
 
-from whorl.train.adam import Adam, Group
+from whorl.train.adam import adam
 from whorl.train.optimizers import Optimizer, Stepper
-from whorl.train.weights import Role, Weight
+from whorl.train.weights import Weight
 
 __all__ = ["Adamw"]
 
@@ -22,12 +22,8 @@ class Adamw(Optimizer):
     betas: tuple[float, float] = (0.9, 0.95)  # the second: https://arxiv.org/abs/2005.14165, appendix B
     eps: float = Field(default=1e-8, gt=0)
     decay: float = Field(default=0.1, ge=0)  # per unit of learning rate
-    decayed: tuple[Role, ...] = ("matrix", "head")  # norms, biases and embeddings keep their size
 
     def build(self, weights: Sequence[Weight], dtype: torch.dtype) -> Stepper:
         """See Optimizer.build. The arithmetic is float32 whatever the model computes in."""
         del dtype
-        shrinking = tuple(w for w in weights if w.role in self.decayed)
-        keeping = tuple(w for w in weights if w.role not in self.decayed)
-        groups = (Group("decayed", shrinking, self.rate, self.decay), Group("undecayed", keeping, self.rate, 0.0))
-        return Adam(groups, betas=self.betas, eps=self.eps)
+        return adam(self.groups("adamw", weights, rate=self.rate), betas=self.betas, eps=self.eps)

@@ -7,21 +7,22 @@ import math
 
 from pydantic import Field
 
-from whorl.train.schedules import Schedule
+from whorl.train.schedules import Moment, Schedule, Stretch, risen, stretch_steps
 
 __all__ = ["Cosine"]
 
 
 class Cosine(Schedule):
-    """Warmup is a fraction of the whole run; the cosine takes the rest."""
+    """The cosine takes what the warmup leaves of the run."""
 
-    warmup: float = Field(default=0.02, ge=0, lt=1)  # fraction of the run spent rising to the peak
+    warmup: Stretch = 0.02  # spent rising to the peak
     floor: float = Field(default=0.1, ge=0, le=1)  # fraction of the peak left at the end
 
-    def factor(self, step: int, num_steps: int) -> float:
+    def factor(self, moment: Moment) -> float:
         """See Schedule.factor. The cosine reaches the floor one step after the last, so no step is wasted at 0."""
-        rise = self.warmup * num_steps
-        if step < rise:
-            return min(1.0, (step + 1) / rise)
-        done = (step - rise) / (num_steps - rise)
+        rise = stretch_steps(self.warmup, moment)
+        rising = risen(moment, rise)
+        if rising is not None:
+            return rising
+        done = (moment.step - rise) / (moment.num_steps - rise)
         return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * done))
