@@ -45,6 +45,12 @@ class Silent:
         self.calls.append("end")
 
 
+def test_figures_of_the_machine_have_their_units_and_only_the_share_that_matters_most():
+    doing = Doing("base")
+    doing.note({**PROGRESS, "mfu": 0.412, "hfu": 0.5, "mfu_of_vendor_peak": 0.3, "memory_bytes": 1.25e9, "energy_wh": 0.0341})
+    assert doing.fields()[-3:] == ["MFU 41 %", "1.25 GB", "0.0341 Wh"]
+
+
 def test_the_fields_are_steps_share_times_and_the_stage_s_own_figures():
     doing = Doing("base")
     doing.note(PROGRESS)

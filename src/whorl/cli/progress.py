@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from whorl.cli.drawing import clock, counts_line, duration, number
+from whorl.cli.drawing import clock, counts_line, duration, number, size
 from whorl.cli.terminal import Terminal
 
 __all__ = ["Doing", "Gauge", "LiveGauge", "Narrator", "PlainGauge", "gauge", "narrator"]
@@ -28,6 +28,7 @@ _FIRST_LINE_S = 2.0  # what is over before that needs no progress
 _LINE_EVERY_S = 5.0
 _REFRESH_HZ = 8
 _SPELT_OUT = ("time", "kind", "stage", "step", "total", "unit", "elapsed_s", "eta_s")
+_ON_THE_PAGE = ("hfu", "mfu_of_vendor_peak")  # beside mfu they are too much for one line
 
 
 @dataclass
@@ -58,7 +59,8 @@ class Doing:
         left_s = self._left_s(now)
         if left_s is not None:
             parts.append(f"{clock(left_s)} left")
-        return [*parts, *(_figure(name, value) for name, value in self.last.items() if name not in _SPELT_OUT)]
+        hidden = (*_SPELT_OUT, *_ON_THE_PAGE)
+        return [*parts, *(_figure(name, value) for name, value in self.last.items() if name not in hidden)]
 
     def _steps(self) -> str:
         step, total, unit = self.last["step"], self.last.get("total"), self.last.get("unit", "")
@@ -225,13 +227,19 @@ def narrator(terminal: Terminal, stages: list[str]) -> Narrator:
 
 
 def _figure(name: str, value: object) -> str:
-    """One figure of a progress event; names ending in `_per_s` are rates."""
+    """One figure of a progress event; how its name ends says its unit."""
     if isinstance(value, str):
         return value
     label = name.removeprefix("num_").replace("_", " ")
     if name.endswith("_per_s"):
         unit = {"tokens": "tok"}.get(name.removesuffix("_per_s"), name.removesuffix("_per_s"))
         return f"{_short(float(str(value)))} {unit}/s"
+    if name.endswith("_bytes"):
+        return size(float(str(value)))
+    if name.endswith("_wh"):
+        return f"{float(str(value)):.3g} Wh"
+    if name == "mfu":
+        return f"MFU {100 * float(str(value)):.0f} %"
     return f"{label} {number(value)}"
 
 

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -23,6 +24,7 @@ from whorl.core.stage import Stopped, StopSignal
 from whorl.flow.estimate import Grade
 from whorl.flow.recipe import Recipe, load_recipe
 from whorl.flow.run import Outcome, RunOptions, run_recipe
+from whorl.flow.run_page import PAGE_FILE
 from whorl.flow.workspace import Workspace
 
 __all__ = ["bring_up_to_date", "tell_outcome"]
@@ -62,7 +64,14 @@ def tell_outcome(terminal: Terminal, target: Target, outcome: Outcome) -> None:
     if any(grade.predicted_s is not None for grade in outcome.grades):
         terminal.say("", _grades_table(outcome.grades))
     terminal.say("", _artifacts_table(target, outcome))
+    terminal.say("", f"report: {_page(target, outcome)}")
     terminal.say("", "try next:", *(f"  {command}" for command in next_commands(target.project, outcome.artifacts)))
+
+
+def _page(target: Target, outcome: Outcome) -> Path:
+    """Where the run's page is, as short as it can be said from here."""
+    page = Workspace(target.project.resolve()).run_folder(outcome.run) / PAGE_FILE
+    return page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
 
 
 def _outcome_document(outcome: Outcome) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from whorl.flow.estimate import Grade, costs_by_stage, estimate, grades
 from whorl.flow.launch import Launcher
 from whorl.flow.recipe import Recipe
 from whorl.flow.resolve import Resolved, resolve, source_digest
+from whorl.flow.run_page import write_run_page
 from whorl.flow.work import WorkOrder
 from whorl.flow.workspace import Workspace
 
@@ -88,6 +89,7 @@ def run_recipe(recipe: Recipe, workspace: Workspace, options: RunOptions | None 
         return Outcome(run, artifacts, tuple(made), seconds, grades(workspace, run))
     finally:
         database.close()
+        write_run_page(folder)
 
 
 def _run_stages(

@@ -129,6 +129,7 @@ def _run(workspace: "Workspace", run: str) -> dict[str, Any]:
     return {
         "run": run,
         "path": str(folder),
+        "page": next(map(str, folder.glob("*.html")), None),
         "state": ended.get("status", "no end recorded"),
         "message": ended.get("message", ""),
         "seconds": ended.get("seconds"),
@@ -161,4 +162,5 @@ def _run_drawn(run: Mapping[str, Any]) -> list[RenderableType]:
         )
         drawn.add_row(row["stage"], state(row["state"]), *cost)
     warnings = [Text(f"warning: {message}", style="yellow") for message in run["warnings"]]
-    return [head, Text(where, style="dim"), "", drawn, *warnings]
+    page = [Text(f"page  {run['page']}")] if run["page"] else []
+    return [head, Text(where, style="dim"), "", drawn, *page, *warnings]
