@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from whorl.core.errors import DataError
+from whorl.core.errors import DataError, UsageError
+from whorl.core.seed import Seed
 from whorl.infer.engine import Engine, Sampling
+from whorl.model.families import Family
+from whorl.model.transformer import Transformer
 
 GREEDY = Sampling(max_tokens=16)
 HOT = Sampling(max_tokens=16, temperature=1.0, seed=5)
@@ -131,3 +134,12 @@ def test_bf16_answers_are_probable_under_float32(engine, model, prompts):
     scores = engine.score([[*prompt, *one.ids] for prompt, one in zip(prompts, found, strict=True)])
     for prompt, one, score in zip(prompts, found, scores, strict=True):
         np.testing.assert_allclose(one.logprobs, score[len(prompt) - 1 :], atol=0.2)
+
+
+def test_a_model_that_looks_both_ways_neither_writes_nor_scores():
+    config = Family.model_validate({"use": "modernbert", "depth": 1, "width": 32, "heads": 2}).configure(61, 32)
+    engine = Engine(Transformer.fresh(config, Seed(0)), stop_ids={1}, pad_id=2)
+    with pytest.raises(UsageError, match=r"cannot write text token by token: it looks both ways \(causal=False\)"):
+        engine.generate([[0, 5]], GREEDY)
+    with pytest.raises(UsageError, match="cannot score text token by token"):
+        engine.score([[0, 5]])

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from whorl.core.errors import DataError
+from whorl.core.errors import DataError, UsageError
 from whorl.core.seed import Seed
-from whorl.infer.sampler import Sampling, choose
+from whorl.infer.sampler import Sampling, Settings, choose
 from whorl.model.cache import KVCache
 from whorl.model.cross_entropy import token_logprobs
 from whorl.model.mask import PADDING, MaskSpec
@@ -57,8 +57,10 @@ class Engine:
         """An answer to each prompt, in order.
 
         `seeds` (one per request) fix the draws of each request whatever else is asked; without them, request i draws from
-        `sampling.seed` and i. Raises DataError for a prompt that is empty, holds unknown ids or leaves too little context.
+        `sampling.seed` and i. Raises DataError for a prompt that is empty, holds unknown ids or leaves too little context,
+        UsageError for a model that is not causal.
         """
+        self._check_causal("write")
         for number, prompt in enumerate(prompts):
             self._check(prompt, f"prompt {number}", answer=sampling.max_tokens)
         own = seeds or [Seed(sampling.seed).child(str(number)).number for number in range(len(prompts))]
@@ -73,8 +75,10 @@ class Engine:
     def score(self, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
         """Log-probability in nats of every token after the first, float32, for each sequence.
 
-        Raises DataError for a sequence that is empty, holds unknown ids or is longer than the context.
+        Raises DataError for a sequence that is empty, holds unknown ids or is longer than the context, UsageError for a model
+        that is not causal.
         """
+        self._check_causal("score")
         for number, sequence in enumerate(sequences):
             self._check(sequence, f"sequence {number}", answer=0)
         scores: list[np.ndarray] = [np.zeros(0, dtype=np.float32)] * len(sequences)
@@ -105,6 +109,13 @@ class Engine:
         is_scored = docs[:, 1:] != PADDING  # row t predicts t + 1
         found = token_logprobs(hidden[:, :-1][is_scored].float(), self.model.head_weight, targets=ids[:, 1:][is_scored])
         return np.split(found.cpu().numpy(), np.cumsum(lengths.numpy() - 1)[:-1])
+
+    def _check_causal(self, verb: str) -> None:
+        if not self.model.config.causal:
+            raise UsageError(
+                f"this model cannot {verb} text token by token: it looks both ways (causal=False) and was trained to fill gaps "
+                "or to classify; want a causal model (llama, qwen3, gpt2 ...) trained with next_token or sft"
+            )
 
     def _check(self, ids: Sequence[int], what: str, *, answer: int) -> None:
         config = self.model.config
@@ -154,7 +165,8 @@ class _Batch:
     def _step(self, step: int) -> None:
         logits = self._forward()
         is_finite = torch.isfinite(logits).all(dim=-1)
-        ids = choose(logits.nan_to_num(), self.sampling, uniforms=self.uniforms[:, step])
+        settings = Settings.of([self.sampling] * len(logits), vocab_size=logits.shape[1])
+        ids = choose(logits.nan_to_num(), settings, uniforms=self.uniforms[:, step])
         logprobs = logits.gather(1, ids.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=-1)
         self.ids = ids.unsqueeze(1)
         # One copy to the host per step: whether to go on is decided there.

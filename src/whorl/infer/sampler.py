@@ -1,18 +1,22 @@
 """infer/sampler: the next token of each row from its logits: the most likely one, or a draw.
 
-A row's draw depends on its own logits and its own uniform number only, never on the rows beside it. Does not run the model
-and holds no generator.
+A row's draw depends on its own logits, its own past and its own uniform number only, never on the rows beside it; the uniform
+number is a hash of the request's seed and of how many tokens it has said. Does not run the model and holds no generator.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from whorl.core.errors import UsageError
 
-__all__ = ["Sampling", "choose"]
+__all__ = ["Past", "Sampling", "Settings", "adjust", "choose", "uniform"]
 
 
 @dataclass(frozen=True)
@@ -23,16 +27,28 @@ class Sampling:
     temperature: float = 0.0  # 0: greedy
     top_k: int | None = None  # draw from this many most likely tokens
     top_p: float = 1.0  # draw from the fewest tokens that hold this much probability, https://arxiv.org/abs/1904.09751
+    min_p: float = 0.0  # draw from tokens at least this likely as the likeliest, https://arxiv.org/abs/2407.01082
+    repetition_penalty: float = (
+        1.0  # divides positive logits of tokens seen so far, prompt included; https://arxiv.org/abs/1909.05858
+    )
+    presence_penalty: float = 0.0  # taken off the logit of every token said before
+    frequency_penalty: float = 0.0  # taken off it once for each time it was said
+    logit_bias: Mapping[int, float] = field(default_factory=dict)  # added to the logits of these tokens; -inf forbids one
     seed: int = 0  # of the draws of all requests that bring no seed of their own
 
     def __post_init__(self) -> None:
+        finite = all(np.isfinite(value) for value in (self.presence_penalty, self.frequency_penalty))
         wrong = [
             f"{name}={value}; want {want}"
             for name, value, want, is_right in (
                 ("max_tokens", self.max_tokens, "at least 1", self.max_tokens >= 1),
-                ("temperature", self.temperature, "0 (greedy) or more", self.temperature >= 0),
+                ("temperature", self.temperature, "0 (greedy) or more", 0 <= self.temperature < float("inf")),
                 ("top_k", self.top_k, "at least 1, or None", self.top_k is None or self.top_k >= 1),
                 ("top_p", self.top_p, "more than 0, at most 1", 0 < self.top_p <= 1),
+                ("min_p", self.min_p, "0 or more, less than 1", 0 <= self.min_p < 1),
+                ("repetition_penalty", self.repetition_penalty, "more than 0", 0 < self.repetition_penalty < float("inf")),
+                ("presence_penalty and frequency_penalty", "", "finite numbers", finite),
+                ("logit_bias", "", "numbers below infinity", all(value < float("inf") for value in self.logit_bias.values())),
             )
             if not is_right
         ]
@@ -44,21 +60,90 @@ class Sampling:
         """Whether nothing is drawn."""
         return self.temperature == 0
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether logits are taken as the model gives them."""
+        return not (self.logit_bias or self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1)
 
-def choose(logits: Float[Tensor, "r v"], sampling: Sampling, *, uniforms: Float[Tensor, " r"]) -> Int[Tensor, " r"]:
-    """The next id of each row. `logits` are finite and float32, `uniforms` lie in [0, 1); ties fall to the lower id.
+
+class Past(NamedTuple):
+    """What a request has seen and said, as penalties need it."""
+
+    seen: frozenset[int] | set[int]  # ids of the prompt
+    said: Counter[int]
+
+
+class Settings(NamedTuple):
+    """The settings of some rows as columns, so that rows that want different things are drawn together."""
+
+    temperature: Float[Tensor, "r 1"]  # 0: greedy
+    top_k: Int[Tensor, "r 1"]
+    top_p: Float[Tensor, "r 1"]
+    min_p: Float[Tensor, "r 1"]
+
+    @classmethod
+    def of(cls, samplings: Sequence[Sampling], *, vocab_size: int) -> "Settings":
+        """One row for each sampling."""
+        return cls(
+            torch.tensor([[one.temperature] for one in samplings], dtype=torch.float32),
+            torch.tensor([[min(one.top_k or vocab_size, vocab_size)] for one in samplings]),
+            torch.tensor([[one.top_p] for one in samplings], dtype=torch.float64),
+            torch.tensor([[one.min_p] for one in samplings], dtype=torch.float64),
+        )
+
+
+def uniform(seed: int, count: int) -> float:
+    """A number in [0, 1) for the token after `count` said ones: splitmix64 of both, https://doi.org/10.1145/2660193.2660195"""
+    mask = (1 << 64) - 1
+    mixed = (seed + (count + 1) * 0x9E3779B97F4A7C15) & mask
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & mask
+    return float((mixed ^ (mixed >> 31)) >> 11) * 2.0**-53
+
+
+def adjust(logits: Float[Tensor, " v"], sampling: Sampling, past: Past) -> None:
+    """Apply penalties and biases to one row, in place."""
+    if sampling.repetition_penalty != 1:
+        seen = torch.tensor(sorted(set(past.seen) | set(past.said)), dtype=torch.int64)
+        chosen = logits[seen]
+        penalty = sampling.repetition_penalty
+        logits[seen] = torch.where(chosen > 0, chosen / penalty, chosen * penalty)
+    if past.said and (sampling.presence_penalty or sampling.frequency_penalty):
+        said = torch.tensor(list(past.said), dtype=torch.int64)
+        times = torch.tensor(list(past.said.values()), dtype=logits.dtype)
+        logits[said] -= sampling.presence_penalty + sampling.frequency_penalty * times
+    for token, bias in sampling.logit_bias.items():
+        logits[token] += bias
+
+
+def choose(logits: Float[Tensor, "r v"], settings: Settings, *, uniforms: Float[Tensor, " r"]) -> Int[Tensor, " r"]:
+    """The next id of each row. `logits` are float32 and hold a finite one, `uniforms` lie in [0, 1); ties fall to the lower id.
 
     A drawn row lines its tokens up, each as wide as its probability, and takes the one its uniform number falls on.
     """
-    if sampling.is_greedy:
-        return logits.argmax(dim=-1)
-    scaled = logits / sampling.temperature
-    if sampling.top_k is None and sampling.top_p == 1:
-        heaps = _heaps(scaled)
-        return _fallen_on(heaps, uniforms, last=torch.full_like(heaps[:, :1], heaps.shape[1] - 1, dtype=torch.int64))
+    chosen = logits.argmax(dim=-1)
+    is_hot = settings.temperature[:, 0] > 0
+    is_cut = (settings.top_k < logits.shape[1]) | (settings.top_p < 1) | (settings.min_p > 0)
+    # What others want must not change in which order a row's tokens are lined up, so the two kinds are never mixed.
+    for draw, rows in ((_cut, is_hot & is_cut[:, 0]), (_uncut, is_hot & ~is_cut[:, 0])):
+        if rows.any():
+            own = Settings(*(column[rows] for column in settings))
+            chosen[rows] = draw(logits[rows] / own.temperature, own, uniforms=uniforms[rows])
+    return chosen
+
+
+def _uncut(scaled: Float[Tensor, "r v"], settings: Settings, *, uniforms: Float[Tensor, " r"]) -> Int[Tensor, " r"]:
+    """Tokens in order of id."""
+    del settings
+    heaps = _heaps(scaled)
+    return _fallen_on(heaps, uniforms, last=torch.full_like(heaps[:, :1], heaps.shape[1] - 1, dtype=torch.int64))
+
+
+def _cut(scaled: Float[Tensor, "r v"], settings: Settings, *, uniforms: Float[Tensor, " r"]) -> Int[Tensor, " r"]:
+    """Tokens in order of likelihood, up to the last that may be drawn."""
     ordered, ids = scaled.sort(dim=-1, descending=True, stable=True)
     heaps = _heaps(ordered)
-    return ids.gather(1, _fallen_on(heaps, uniforms, last=_last(heaps, sampling)).unsqueeze(1)).squeeze(1)
+    return ids.gather(1, _fallen_on(heaps, uniforms, last=_last(heaps, settings)).unsqueeze(1)).squeeze(1)
 
 
 def _heaps(scaled: Float[Tensor, "r v"]) -> Float[Tensor, "r v"]:
@@ -72,8 +157,11 @@ def _fallen_on(heaps: Float[Tensor, "r v"], uniforms: Float[Tensor, " r"], *, la
     return torch.minimum(torch.searchsorted(heaps, height, right=True), last).squeeze(1)
 
 
-def _last(heaps: Float[Tensor, "r v"], sampling: Sampling) -> Int[Tensor, "r 1"]:
-    """The place of the last token that may be drawn. top_k cuts first; top_p then counts what top_k left."""
-    end = min(sampling.top_k or heaps.shape[1], heaps.shape[1]) - 1
-    enough = torch.searchsorted(heaps, heaps[:, end : end + 1] * sampling.top_p)
-    return enough.clamp(max=end)
+def _last(heaps: Float[Tensor, "r v"], settings: Settings) -> Int[Tensor, "r 1"]:
+    """The place of the last token that may be drawn. top_k cuts first; top_p then counts what top_k left; min_p cuts last."""
+    end = settings.top_k - 1
+    end = torch.minimum(torch.searchsorted(heaps, heaps.gather(1, end) * settings.top_p), end)
+    likely = heaps[:, :1] * settings.min_p  # the first heap is the likeliest token
+    shares = torch.cat([heaps[:, :1], heaps.diff(dim=1)], dim=1)  # falling
+    enough = (shares >= likely).sum(dim=1, keepdim=True) - 1
+    return torch.minimum(end, enough)
