@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ask_peer", "peer_python", "real_data"]
+__all__ = ["TRANSFORMERS", "ask_peer", "peer_python", "real_data"]
 
 ROOT = Path(__file__).parents[1]
+# Several benches ask the same peers; apart from .venv-bench-hf, which `make test-all` keeps for the parity tests.
+TRANSFORMERS = ("hftrain", ("torch==2.13.0", "transformers==5.23.0", "accelerate==1.15.0"))
 
 
 def peer_python(name: str, requirements: Sequence[str]) -> Path | None:

@@ -18,6 +18,7 @@ BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 
 # "path::function" or "path" -> why it may pass the ceiling. An exception that is no longer needed fails the test.
 EXCEPTIONS: dict[str, str] = {
+    "src/whorl/model/cross_entropy.py::chunked_cross_entropy": "each parameter is a letter of one formula, named as in torch's",
     "src/whorl/cli/verbs/run.py::run": "the parameters of a verb are its options, each a word a person may type",
 }
 
