@@ -184,7 +184,7 @@ def test_cautious_decay_leaves_what_the_update_grows_and_takes_its_share_of_the_
         mixed, decayed, free = (each[key] for each in found)
         grows = (free - before) * before > 0
         assert 0 < grows.float().mean() < 1
-        # Adam's two arithmetic round apart by a few parts in ten million.
+        # The two ways of computing Adam round apart by a few parts in ten million.
         torch.testing.assert_close(mixed, torch.where(grows, free, decayed), rtol=2e-6, atol=2e-8)
 
 
