@@ -1,8 +1,8 @@
 """model/kernels: operations with hand-written backward passes, where autograd's chain of small steps costs most on a CPU.
 
-Each equals the plain formula in its docstring, proved in float32. In bfloat16 on a CPU whole formulas run in one pass (see
-model/fused); elsewhere in torch's operations, whose sums run in float32 and whose products are rounded one by one. No second
-derivatives. Does not hold parameters.
+Each equals the plain formula in its docstring, proved in float32. In bfloat16 on a CPU whole formulas run in one pass
+(model/fused, model/fused_layers); elsewhere in torch's operations, whose sums run in float32 and whose products are rounded one
+by one. No second derivatives. Does not hold parameters.
 """
 
 from typing import Any
@@ -14,9 +14,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from whorl.model import fused as one_pass
+from whorl.model import fused_layers
 from whorl.model.rope import Turn
 
-__all__ = ["Heads", "attended", "rms_norm", "silu_gated", "squared_relu", "turned_heads"]
+__all__ = ["Heads", "attended", "gelu_gated", "layer_norm", "rms_norm", "silu_gated", "squared_relu", "turned_heads"]
 
 Heads = tuple[Float[Tensor, "b h t c"], Float[Tensor, "b k t c"], Float[Tensor, "b k t c"]]  # queries, keys, values
 
@@ -34,6 +35,27 @@ def silu_gated(gate: Float[Tensor, "..."], up: Float[Tensor, "..."]) -> Float[Te
     if not one_pass.can_run(gate, up):
         return functional.silu(gate) * up
     apply: Any = _Gate.apply
+    out: Tensor = apply(gate, up)
+    return out
+
+
+def layer_norm(
+    x: Float[Tensor, "... d"], weight: Float[Tensor, " d"], bias: Float[Tensor, " d"] | None, *, eps: float
+) -> Float[Tensor, "... d"]:
+    """(x - mean(x)) / sqrt(var(x) + eps) * weight (+ bias) over the last axis, in the dtype of x."""
+    if not (one_pass.can_run(x) and weight.dtype is torch.float32):
+        given = None if bias is None else bias.to(x.dtype)
+        return functional.layer_norm(x, x.shape[-1:], weight.to(x.dtype), given, eps)
+    apply: Any = _OnePassLayerNorm.apply
+    out: Tensor = apply(x, weight, bias, eps)
+    return out
+
+
+def gelu_gated(gate: Float[Tensor, "..."], up: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """gelu(gate) * up, with the exact gelu."""
+    if not one_pass.can_run(gate, up):
+        return functional.gelu(gate) * up
+    apply: Any = _GeluGate.apply
     out: Tensor = apply(gate, up)
     return out
 
@@ -122,6 +144,38 @@ class _Gate(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         gate, up = ctx.saved_tensors
         return one_pass.gated_backward(gate, up, grad=grad.contiguous())
+
+
+class _OnePassLayerNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:  # noqa: ANN401
+        x, weight = x.contiguous(), weight.detach()
+        shift = torch.zeros_like(weight) if bias is None else bias.detach()
+        out, stats = fused_layers.layer_normed(x, weight, shift, eps=eps)
+        ctx.save_for_backward(x, weight, stats)
+        ctx.has_bias = bias is not None
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        x, weight, stats = ctx.saved_tensors
+        slopes = fused_layers.layer_normed_backward(x, weight, stats=stats, grad=grad.contiguous())
+        return slopes[0], slopes[1], slopes[2] if ctx.has_bias else None, None
+
+
+class _GeluGate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:  # noqa: ANN401
+        gate, up = gate.contiguous(), up.contiguous()
+        ctx.save_for_backward(gate, up)
+        return fused_layers.gelu_gated(gate, up)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        gate, up = ctx.saved_tensors
+        return fused_layers.gelu_gated_backward(gate, up, grad=grad.contiguous())
 
 
 class _Attend(torch.autograd.Function):

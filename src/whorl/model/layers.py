@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whorl.model.config import Activation, ModelConfig
-from whorl.model.kernels import rms_norm, silu_gated, squared_relu
+from whorl.model.kernels import gelu_gated, layer_norm, rms_norm, silu_gated, squared_relu
 
 __all__ = [
     "ACTIVATIONS",
@@ -81,7 +81,7 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """The normalised vectors, in the dtype of x."""
-        return functional.layer_norm(x, x.shape[-1:], self.weight.to(x.dtype), cast(self.bias, x.dtype), self.eps)
+        return layer_norm(x, self.weight, self.bias, eps=self.eps)
 
 
 def build_norm(config: ModelConfig, *, present: bool = True) -> nn.Module:
@@ -121,9 +121,12 @@ ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
+_GATES: Mapping[Activation, Callable[[Tensor, Tensor], Tensor]] = {"silu": silu_gated, "gelu": gelu_gated}  # in one pass
+
+
 def gate_of(activation: Activation) -> Callable[[Tensor, Tensor], Tensor]:
     """act(gate) * up, as a function of gate and up."""
-    return silu_gated if activation == "silu" else partial(_gated, ACTIVATIONS[activation])
+    return _GATES.get(activation) or partial(_gated, ACTIVATIONS[activation])
 
 
 def _gated(activation: Callable[[Tensor], Tensor], gate: Tensor, up: Tensor) -> Tensor:
