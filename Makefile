@@ -31,16 +31,12 @@ $(READY_DEV): $(READY)
 	@touch $@
 
 # The peers of the parity tests, in environments of their own: their pins must not reach ours.
-$(READY_HF): Makefile
-	@test -x .venv-bench-hf/bin/python || $(PYTHON) -m venv .venv-bench-hf
-	.venv-bench-hf/bin/python -m pip --disable-pip-version-check install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch==2.13.0"
-	.venv-bench-hf/bin/python -m pip --disable-pip-version-check install --quiet "transformers==5.23.0"
-	@touch $@
-
-$(READY_MEGATRON): Makefile
-	@test -x .venv-bench-megatron/bin/python || $(PYTHON) -m venv .venv-bench-megatron
-	.venv-bench-megatron/bin/python -m pip --disable-pip-version-check install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch==2.13.0"
-	.venv-bench-megatron/bin/python -m pip --disable-pip-version-check install --quiet "megatron-core==0.16.1"
+$(READY_HF): PEER := transformers==5.23.0
+$(READY_MEGATRON): PEER := megatron-core==0.16.1
+$(READY_HF) $(READY_MEGATRON): Makefile
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch==2.13.0"
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet "$(PEER)"
 	@touch $@
 
 demo: $(READY)

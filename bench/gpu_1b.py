@@ -37,6 +37,7 @@ from bench.gpu_room import (
     unmeasured,
 )
 from whorl.model.count import parameters
+from whorl.model.families import Family
 from whorl.model.peak import Peak
 from whorl.tokens.shards import IDS_FILE
 
@@ -75,18 +76,7 @@ def _peers(python: str, arm: Arm, found: Room, marks: Marks) -> dict[str, Answer
     """What Trainer did, as it comes and compiled; each absent, with the end of its complaint printed, where it cannot run."""
     config = arm.config(found.vocab_size)
     question = {
-        "config": {
-            "vocab_size": config.vocab_size,
-            "hidden_size": config.width,
-            "num_hidden_layers": config.depth,
-            "num_attention_heads": config.heads,
-            "num_key_value_heads": config.kv_heads,
-            "head_dim": config.head_dim,
-            "intermediate_size": config.mlp_width,
-            "max_position_embeddings": config.max_positions,
-            "rms_norm_eps": config.norm_eps,
-            "tie_word_embeddings": config.tied,
-        },
+        "config": Family.find(str(arm.family["use"]), frozenset()).to_hub(config),
         "ids": str(found.folder / "train" / IDS_FILE),
         **{"width": arm.width, "rows": arm.rows, "micro_rows": arm.micro_rows, "rate": arm.optimizer["rate"]},
         **marks._asdict(),

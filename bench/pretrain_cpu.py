@@ -30,12 +30,11 @@ import torch
 
 from bench.machine import machine
 from bench.peer_scripts.pretrain_ours import loader
-from bench.peers import peer_python
+from bench.peers import TRANSFORMERS, peer_python
 from bench.workshop import Workshop
 from whorl.model.peak import measured_peak
 from whorl.tokens.shards import TokenShards
 
-REQUIREMENTS = ("torch==2.13.0", "transformers==5.23.0", "accelerate==1.15.0")
 SCRIPTS = Path(__file__).parent / "peer_scripts"
 THREADS, ROWS, WIDTH = 2, 16, 256
 WARM_STEPS, STEPS, TURN = 4, 60, 5
@@ -124,7 +123,7 @@ class Running:
 
 def main() -> int:
     """Measure, print what was found, print the JSON line."""
-    python = peer_python("hftrain", REQUIREMENTS)
+    python = peer_python(*TRANSFORMERS)
     if python is None:
         print(json.dumps({"bench": "pretrain_cpu", "peer": None, "missed": ["no peer"]}))
         return 1

@@ -4,14 +4,12 @@ Starts from the weights and reads the rows and gaps that whorl's arm has. Runs i
 """
 
 import warnings
-from collections.abc import Iterator
-from contextlib import nullcontext
 
 warnings.filterwarnings("ignore")
 
 import torch  # noqa: E402 - libraries warn while they are imported
-from pretrain_peers import groups  # type: ignore[import-not-found]  # noqa: E402
-from pretrain_turns import Task, Turns, batches  # type: ignore[import-not-found]  # noqa: E402
+from pretrain_peers import Loss, steps  # type: ignore[import-not-found]  # noqa: E402
+from pretrain_turns import Task, Turns  # type: ignore[import-not-found]  # noqa: E402
 from torch import nn  # noqa: E402
 from transformers import ModernBertForMaskedLM  # noqa: E402
 
@@ -25,28 +23,9 @@ def opened(task: Task) -> nn.Module:
     return model  # type: ignore[no-any-return]
 
 
-def steps(task: Task, model: nn.Module) -> Iterator[float]:
-    """Train; the loss of each step. Every row is one document without padding, so no mask is needed."""
-    ids, targets = batches(task)
-    optimizer = torch.optim.AdamW(
-        groups(model, task["decay"]), lr=task["rate"], betas=tuple(task["betas"]), eps=task["eps"], fused=True
-    )
-    precision = torch.autocast("cpu", torch.bfloat16) if task["dtype"] == "bf16" else nullcontext()
-
-    def loss_of(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return model(input_ids=rows, labels=labels).loss  # type: ignore[no-any-return]
-
-    loss_of = torch.compile(loss_of) if task["compiled"] else loss_of
-    for step, factor in enumerate(task["factors"]):
-        for group in optimizer.param_groups:
-            group["lr"] = task["rate"] * factor
-        with precision:
-            loss = loss_of(torch.from_numpy(ids[step].copy()), torch.from_numpy(targets[step].copy()))
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(model.parameters(), task["clip"])
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        yield float(loss.detach())
+def hf_loss(model: nn.Module) -> Loss:
+    """What transformers computes. Every row is one document without padding, so no mask is needed."""
+    return lambda rows, labels: model(input_ids=rows, labels=labels).loss
 
 
 def main() -> None:
@@ -56,7 +35,8 @@ def main() -> None:
     torch.manual_seed(turns.task["seed"])
     model = opened(turns.task)
     turns.begin(parameters=sum(one.numel() for one in model.parameters()), torch=torch.__version__)
-    for loss in steps(turns.task, model):
+    loss_of = torch.compile(hf_loss(model)) if turns.task["compiled"] else hf_loss(model)
+    for loss in steps({**turns.task, "autocast": turns.task["dtype"] == "bf16"}, model, loss_of):
         turns.done(loss)
 
 

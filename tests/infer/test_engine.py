@@ -143,3 +143,19 @@ def test_a_model_that_looks_both_ways_neither_writes_nor_scores():
         engine.generate([[0, 5]], GREEDY)
     with pytest.raises(UsageError, match="cannot score text token by token"):
         engine.score([[0, 5]])
+
+
+def test_penalties_and_biases_reach_every_request_and_its_own_past_only(engine, prompts):
+    first = {answer.ids[0] for answer in engine.generate(prompts, GREEDY)}
+    barred = engine.generate(prompts, Sampling(max_tokens=16, logit_bias=dict.fromkeys(first, float("-inf"))))
+    assert not first & {token for answer in barred for token in answer.ids}
+    once = Sampling(max_tokens=16, presence_penalty=1e4)
+    together = engine.generate(prompts, once)
+    assert all(len(set(answer.ids)) == len(answer.ids) for answer in together)
+    assert any(len(set(answer.ids)) < len(answer.ids) for answer in engine.generate(prompts, GREEDY))
+    assert [answer.ids for answer in together] == [engine.generate([one], once)[0].ids for one in prompts]
+
+
+def test_a_bias_on_an_id_the_model_does_not_have_is_refused(engine):
+    with pytest.raises(UsageError, match="logit_bias names id 999"):
+        engine.generate([[1]], Sampling(max_tokens=1, logit_bias={999: 1.0}))

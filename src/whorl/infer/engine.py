@@ -5,6 +5,7 @@ not on its neighbours, not on its place. Does not know text, chat markup or HTTP
 that is under way.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from whorl.core.errors import DataError, UsageError
 from whorl.core.seed import Seed
-from whorl.infer.sampler import Sampling, Settings, choose
+from whorl.infer.sampler import Past, Sampling, Settings, adjust, choose
 from whorl.model.cache import KVCache
 from whorl.model.cross_entropy import token_logprobs
 from whorl.model.mask import PADDING, MaskSpec
@@ -58,11 +59,14 @@ class Engine:
 
         `seeds` (one per request) fix the draws of each request whatever else is asked; without them, request i draws from
         `sampling.seed` and i. Raises DataError for a prompt that is empty, holds unknown ids or leaves too little context,
-        UsageError for a model that is not causal.
+        UsageError for a model that is not causal or a bias on an id it does not have.
         """
         self._check_causal("write")
         for number, prompt in enumerate(prompts):
             self._check(prompt, f"prompt {number}", answer=sampling.max_tokens)
+        strange = sorted(token for token in sampling.logit_bias if not 0 <= token < self.model.config.vocab_size)
+        if strange:
+            raise UsageError(f"logit_bias names id {strange[0]}; want ids from 0 to {self.model.config.vocab_size - 1}")
         own = seeds or [Seed(sampling.seed).child(str(number)).number for number in range(len(prompts))]
         answers: list[Generated | None] = [None] * len(prompts)
         for chosen in _batches([len(prompt) for prompt in prompts], rows=self.rows, tokens=PREFILL_TOKENS):
@@ -144,6 +148,8 @@ class _Batch:
         model = engine.model
         columns = width + sampling.max_tokens
         self.cache = KVCache(model.config, len(prompts), columns=columns, dtype=model.compute_dtype, device=device)
+        self.settings = Settings.of([sampling] * len(prompts), vocab_size=model.config.vocab_size, device=device)  # r
+        self.seen = [frozenset(prompt) for prompt in prompts]
         self.places = np.arange(len(prompts))  # which request each row is
         self.is_living = np.ones(len(prompts), dtype=bool)  # row by row
         self.said: list[list[int]] = [[] for _ in prompts]
@@ -165,12 +171,17 @@ class _Batch:
     def _step(self, step: int) -> None:
         logits = self._forward()
         is_finite = torch.isfinite(logits).all(dim=-1)
-        settings = Settings.of([self.sampling] * len(logits), vocab_size=logits.shape[1])
-        ids = choose(logits.nan_to_num(), settings, uniforms=self.uniforms[:, step])
+        ids = choose(self._adjusted(logits.nan_to_num()), self.settings, uniforms=self.uniforms[:, step])
         logprobs = logits.gather(1, ids.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=-1)
         self.ids = ids.unsqueeze(1)
         # One copy to the host per step: whether to go on is decided there.
         self._note(ids.tolist(), logprobs.tolist(), is_finite.tolist())
+
+    def _adjusted(self, logits: Tensor) -> Tensor:
+        """With penalties and biases, where any are asked for."""
+        for row, place in enumerate(self.places if not self.sampling.is_plain else ()):
+            adjust(logits[row], self.sampling, Past(self.seen[place], Counter(self.said[place])))
+        return logits
 
     def _forward(self) -> Tensor:
         """Logits after the newest column; the cache grows by what was read."""
@@ -200,6 +211,7 @@ class _Batch:
         rows = torch.from_numpy(np.flatnonzero(self.is_living)).to(self.ids.device)
         self.cache.keep(rows)
         self.ids, self.pads, self.uniforms = self.ids[rows], self.pads[rows], self.uniforms[rows]
+        self.settings = Settings(*(column[rows] for column in self.settings))
         self.places, self.is_living = self.places[self.is_living], self.is_living[self.is_living]
 
 

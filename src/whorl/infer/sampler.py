@@ -82,14 +82,15 @@ class Settings(NamedTuple):
     min_p: Float[Tensor, "r 1"]
 
     @classmethod
-    def of(cls, samplings: Sequence[Sampling], *, vocab_size: int) -> "Settings":
-        """One row for each sampling."""
-        return cls(
+    def of(cls, samplings: Sequence[Sampling], *, vocab_size: int, device: torch.device | None = None) -> "Settings":
+        """One row for each sampling, where the logits will be; default: on the CPU."""
+        columns = (
             torch.tensor([[one.temperature] for one in samplings], dtype=torch.float32),
             torch.tensor([[min(one.top_k or vocab_size, vocab_size)] for one in samplings]),
             torch.tensor([[one.top_p] for one in samplings], dtype=torch.float64),
             torch.tensor([[one.min_p] for one in samplings], dtype=torch.float64),
         )
+        return cls(*(column.to(device) for column in columns))
 
 
 def uniform(seed: int, count: int) -> float:
@@ -104,13 +105,13 @@ def uniform(seed: int, count: int) -> float:
 def adjust(logits: Float[Tensor, " v"], sampling: Sampling, past: Past) -> None:
     """Apply penalties and biases to one row, in place."""
     if sampling.repetition_penalty != 1:
-        seen = torch.tensor(sorted(set(past.seen) | set(past.said)), dtype=torch.int64)
+        seen = torch.tensor(sorted(set(past.seen) | set(past.said)), dtype=torch.int64, device=logits.device)
         chosen = logits[seen]
         penalty = sampling.repetition_penalty
         logits[seen] = torch.where(chosen > 0, chosen / penalty, chosen * penalty)
     if past.said and (sampling.presence_penalty or sampling.frequency_penalty):
-        said = torch.tensor(list(past.said), dtype=torch.int64)
-        times = torch.tensor(list(past.said.values()), dtype=logits.dtype)
+        said = torch.tensor(list(past.said), dtype=torch.int64, device=logits.device)
+        times = torch.tensor(list(past.said.values()), dtype=logits.dtype, device=logits.device)
         logits[said] -= sampling.presence_penalty + sampling.frequency_penalty * times
     for token, bias in sampling.logit_bias.items():
         logits[token] += bias

@@ -1,29 +1,55 @@
-"""model/expert_fields: config.json's words for what mixtures of experts share: their layers and how loads are balanced.
+"""model/expert_fields: what families of mixtures share: names of weights, layers with experts, how loads are balanced.
 
-Names of experts' weights and numbers differ from family to family and are theirs. Does not touch files.
+What differs from family to family (config.json's words for numbers and widths) is theirs. Does not touch files.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from whorl.core.errors import DataError
+from whorl.core.errors import ConfigError, DataError
 from whorl.model.config import ModelConfig
+from whorl.model.dials import MULTIPLE
 from whorl.model.hub import wanted
+from whorl.model.layout import Stored
 
 __all__ = [
     "EXPERT_AXES",
+    "EXPERT_KEYS",
     "balance_axes",
     "balance_clash",
     "balance_fields",
+    "chosen_layers",
     "expert_pattern",
+    "expert_share",
     "layer_axes",
     "layer_fields",
     "loss_axes",
     "positive",
+    "shared_keys",
 ]
 
 # Axes of every mixture whose loads are balanced by a loss.
 EXPERT_AXES = frozenset({"experts", "experts_per_token", "expert_width", "balance", "balance_weight", "router_z"})
+
+
+# Ours -> public, of mixtures that stand where the feed-forward of a dense layer would, one tensor per expert.
+_MIXTURE = "model.layers.{}.mlp."
+EXPERT_KEYS: Mapping[str, str | Stored] = {
+    "blocks.{}.mlp.router.weight": _MIXTURE + "gate.weight",
+    "blocks.{}.mlp.gates": Stored(_MIXTURE + "experts.{e}.gate_proj.weight"),
+    "blocks.{}.mlp.ups": Stored(_MIXTURE + "experts.{e}.up_proj.weight"),
+    "blocks.{}.mlp.downs": Stored(_MIXTURE + "experts.{e}.down_proj.weight"),
+}
+
+
+def shared_keys(name: str) -> dict[str, str]:
+    """The keys of the expert that every token uses, under the layout's name for it."""
+    return {f"blocks.{{}}.mlp.shared.{part}.weight": f"{_MIXTURE}{name}.{part}_proj.weight" for part in ("gate", "up", "down")}
+
+
+def expert_share(mlp_width: int, used: int) -> int:
+    """The width of one expert, so that the `used` ones of a token are together at least as wide as a dense feed-forward."""
+    return -(-mlp_width // (used * MULTIPLE)) * MULTIPLE
 
 
 def loss_axes(weight: float) -> dict[str, Any]:
@@ -56,6 +82,14 @@ def expert_pattern(depth: int, dense: Collection[int]) -> tuple[bool, ...]:
     """Which layers have experts, from those that have none; () when all have."""
     pattern = tuple(layer not in dense for layer in range(depth))
     return () if all(pattern) else pattern
+
+
+def chosen_layers(depth: int, dense: Sequence[int]) -> tuple[bool, ...]:
+    """The same from a recipe's dial. Raises ConfigError for layers there are not."""
+    strange = sorted(set(dense) - set(range(depth)))
+    if strange:
+        raise ConfigError(f"dense_layers={dense}: no layer {strange[0]}; want 0 to {depth - 1}")
+    return expert_pattern(depth, dense)
 
 
 def layer_fields(config: ModelConfig) -> dict[str, Any]:

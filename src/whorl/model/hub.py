@@ -18,6 +18,8 @@ from whorl.model.layout import Layout, Stored
 __all__ = [
     "DECODER_KEYS",
     "activation_name",
+    "bias_axes",
+    "bias_clash",
     "built",
     "decoder_axes",
     "decoder_fields",
@@ -26,8 +28,10 @@ __all__ = [
     "refuse",
     "rope_axes",
     "rope_fields",
+    "upper_windows",
     "wanted",
     "window_axes",
+    "window_clash",
     "window_fields",
 ]
 
@@ -179,6 +183,29 @@ def decoder_axes(fields: Fields) -> dict[str, Any]:
         "init_std": fields.get("initializer_range", 0.02),
         **rope_axes(fields),
     }
+
+
+def bias_clash(config: ModelConfig) -> str | None:
+    """What a layout with one word for all biases of attention cannot hold (see Family.clash)."""
+    return f"attn_bias={config.attn_bias} with out_bias={config.out_bias}" if config.attn_bias != config.out_bias else None
+
+
+def bias_axes(fields: Fields) -> dict[str, Any]:
+    """The biases of attention, all of them or none."""
+    bias = fields.get("attention_bias", False)
+    return {"attn_bias": bias, "out_bias": bias}
+
+
+def upper_windows(window: int | None, *, full_layers: int, depth: int) -> tuple[int | None, ...]:
+    """Layers that see everything, then layers with a window; () without a window."""
+    windows = tuple(window if layer >= full_layers else None for layer in range(depth))
+    return windows if any(windows) else ()
+
+
+def window_clash(config: ModelConfig, *, in_every_layer: bool = False) -> str | None:
+    """What a layout with one size of windows cannot hold (see Family.clash)."""
+    sizes = set(config.windows) if in_every_layer else set(config.windows) - {None}
+    return f"windows={config.windows}" if len(sizes) > 1 else None
 
 
 def window_fields(config: ModelConfig) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def silu_gated(gate: Float[Tensor, "..."], up: Float[Tensor, "..."]) -> Float[Te
     if not one_pass.can_run(gate, up):
         return functional.silu(gate) * up
     apply: Any = _Gate.apply
-    out: Tensor = apply(gate, up)
+    out: Tensor = apply(gate, up, one_pass.gated, one_pass.gated_backward)
     return out
 
 
@@ -55,8 +55,8 @@ def gelu_gated(gate: Float[Tensor, "..."], up: Float[Tensor, "..."]) -> Float[Te
     """gelu(gate) * up, with the exact gelu."""
     if not one_pass.can_run(gate, up):
         return functional.gelu(gate) * up
-    apply: Any = _GeluGate.apply
-    out: Tensor = apply(gate, up)
+    apply: Any = _Gate.apply
+    out: Tensor = apply(gate, up, fused_layers.gelu_gated, fused_layers.gelu_gated_backward)
     return out
 
 
@@ -133,17 +133,21 @@ class _OnePassNorm(torch.autograd.Function):
 
 
 class _Gate(torch.autograd.Function):
+    """A gate in one pass: `gated(gate, up)` and `slopes(gate, up, grad=)` are its loops."""
+
     @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, gate: Tensor, up: Tensor, gated: Any, slopes: Any) -> Tensor:  # noqa: ANN401
         gate, up = gate.contiguous(), up.contiguous()
         ctx.save_for_backward(gate, up)
-        return one_pass.gated(gate, up)
+        ctx.slopes = slopes
+        out: Tensor = gated(gate, up)
+        return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         gate, up = ctx.saved_tensors
-        return one_pass.gated_backward(gate, up, grad=grad.contiguous())
+        return *ctx.slopes(gate, up, grad=grad.contiguous()), None, None
 
 
 class _OnePassLayerNorm(torch.autograd.Function):
@@ -162,20 +166,6 @@ class _OnePassLayerNorm(torch.autograd.Function):
         x, weight, stats = ctx.saved_tensors
         slopes = fused_layers.layer_normed_backward(x, weight, stats=stats, grad=grad.contiguous())
         return slopes[0], slopes[1], slopes[2] if ctx.has_bias else None, None
-
-
-class _GeluGate(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:  # noqa: ANN401
-        gate, up = gate.contiguous(), up.contiguous()
-        ctx.save_for_backward(gate, up)
-        return fused_layers.gelu_gated(gate, up)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-        gate, up = ctx.saved_tensors
-        return fused_layers.gelu_gated_backward(gate, up, grad=grad.contiguous())
 
 
 class _Attend(torch.autograd.Function):

@@ -10,16 +10,22 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from whorl.model.config import ModelConfig
-from whorl.model.dials import MULTIPLE
-from whorl.model.expert_fields import positive
+from whorl.model.expert_fields import EXPERT_KEYS, expert_share, positive, shared_keys
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_layout, refuse, wanted, window_axes, window_fields
-from whorl.model.layout import Layout, Stored
+from whorl.model.hub import (
+    bias_axes,
+    bias_clash,
+    decoder_layout,
+    refuse,
+    upper_windows,
+    wanted,
+    window_axes,
+    window_clash,
+    window_fields,
+)
+from whorl.model.layout import Layout
 
 __all__ = ["Dots1"]
-
-_MIXTURE = "model.layers.{}.mlp."
-_SHARED = _MIXTURE + "shared_experts."
 
 
 class Dots1(RotaryDecoder):
@@ -29,14 +35,9 @@ class Dots1(RotaryDecoder):
     architecture: ClassVar[str] = "Dots1ForCausalLM"
     layout: ClassVar[Layout] = decoder_layout(
         {
-            "blocks.{}.mlp.router.weight": _MIXTURE + "gate.weight",
-            "blocks.{}.mlp.router.bias": _MIXTURE + "gate.e_score_correction_bias",
-            "blocks.{}.mlp.gates": Stored(_MIXTURE + "experts.{e}.gate_proj.weight"),
-            "blocks.{}.mlp.ups": Stored(_MIXTURE + "experts.{e}.up_proj.weight"),
-            "blocks.{}.mlp.downs": Stored(_MIXTURE + "experts.{e}.down_proj.weight"),
-            "blocks.{}.mlp.shared.gate.weight": _SHARED + "gate_proj.weight",
-            "blocks.{}.mlp.shared.up.weight": _SHARED + "up_proj.weight",
-            "blocks.{}.mlp.shared.down.weight": _SHARED + "down_proj.weight",
+            **EXPERT_KEYS,
+            **shared_keys("shared_experts"),
+            "blocks.{}.mlp.router.bias": "model.layers.{}.mlp.gate.e_score_correction_bias",
         }
     )
     free: ClassVar[frozenset[str]] = RotaryDecoder.free | {
@@ -70,9 +71,7 @@ class Dots1(RotaryDecoder):
 
     def own_axes(self) -> dict[str, Any]:
         """The experts and the layers that have them; full layers, then windowed ones."""
-        used = (self.experts_per_token + self.shared_experts) * MULTIPLE
-        width = self.expert_width or -(-self.shape()[1] // used) * MULTIPLE
-        windows = tuple(self.window if layer >= self.full_layers else None for layer in range(self.depth))
+        width = self.expert_width or expert_share(self.shape()[1], self.experts_per_token + self.shared_experts)
         return {
             "experts": self.experts,
             "experts_per_token": self.experts_per_token,
@@ -82,7 +81,7 @@ class Dots1(RotaryDecoder):
             "routed_scale": self.routed_scale,
             "balance_weight": self.balance_weight,
             "router_z": self.router_z,
-            "windows": windows if any(windows) else (),
+            "windows": upper_windows(self.window, full_layers=self.full_layers, depth=self.depth),
         }
 
     @classmethod
@@ -94,9 +93,7 @@ class Dots1(RotaryDecoder):
             return f"expert_layers={config.expert_layers}"
         if not config.shared_width or config.shared_width % config.expert_width:
             return f"shared_width={config.shared_width} with expert_width={config.expert_width}"
-        if len(set(config.windows) - {None}) > 1:
-            return f"windows={config.windows}"
-        return f"attn_bias={config.attn_bias} with out_bias={config.out_bias}" if config.attn_bias != config.out_bias else None
+        return window_clash(config) or bias_clash(config)
 
     @classmethod
     def own_fields(cls, config: ModelConfig) -> dict[str, Any]:
@@ -129,7 +126,6 @@ class Dots1(RotaryDecoder):
         # The published file names the method where others name the function.
         refuse(fields, {"scoring_func": ("sigmoid", "noaux_tc"), "topk_method": ("noaux_tc",)})
         depth, width = wanted(fields, "num_hidden_layers"), positive(fields, "moe_intermediate_size")
-        bias = fields.get("attention_bias", False)
         return {
             "experts": positive(fields, "n_routed_experts"),
             "experts_per_token": positive(fields, "num_experts_per_tok"),
@@ -140,8 +136,7 @@ class Dots1(RotaryDecoder):
             "routed_scale": fields.get("routed_scaling_factor", 1.0),
             "balance_weight": fields.get("router_bias_update_rate", 0.001),
             "router_z": fields.get("router_z_loss_coef", 0.0),
-            "attn_bias": bias,
-            "out_bias": bias,
+            **bias_axes(fields),
             # A window that is stated is used: there is no field to switch it off.
             **window_axes({"max_window_layers": 62, **fields, "use_sliding_window": True}),
         }

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from whorl.model.config import ModelConfig
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_layout
+from whorl.model.hub import bias_axes, bias_clash, decoder_layout
 from whorl.model.layout import Layout
 
 __all__ = ["Llama"]
@@ -27,9 +27,8 @@ class Llama(RotaryDecoder):
     @classmethod
     def clash(cls, config: ModelConfig) -> str | None:
         """Attention has all its biases or none; transformers wants the width to be a multiple of the heads."""
-        if config.attn_bias != config.out_bias:
-            return f"attn_bias={config.attn_bias} with out_bias={config.out_bias}"
-        return f"width={config.width} with heads={config.heads}" if config.width % config.heads else None
+        ragged = f"width={config.width} with heads={config.heads}" if config.width % config.heads else None
+        return bias_clash(config) or ragged
 
     @classmethod
     def own_fields(cls, config: ModelConfig) -> dict[str, Any]:
@@ -39,5 +38,4 @@ class Llama(RotaryDecoder):
     @classmethod
     def read_own(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The biases."""
-        bias = fields.get("attention_bias", False)
-        return {"attn_bias": bias, "out_bias": bias, "mlp_bias": fields.get("mlp_bias", False)}
+        return {**bias_axes(fields), "mlp_bias": fields.get("mlp_bias", False)}

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from whorl.model.config import ModelConfig
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_layout, refuse, wanted
+from whorl.model.hub import decoder_layout, refuse, wanted, window_clash
 from whorl.model.layout import Layout
 
 __all__ = ["Mistral"]
@@ -35,7 +35,7 @@ class Mistral(RotaryDecoder):
     @classmethod
     def clash(cls, config: ModelConfig) -> str | None:
         """One window, or none, for all layers."""
-        return f"windows={config.windows}" if len(set(config.windows)) > 1 else None
+        return window_clash(config, in_every_layer=True)
 
     @classmethod
     def own_fields(cls, config: ModelConfig) -> dict[str, Any]:

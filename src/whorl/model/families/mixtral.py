@@ -12,7 +12,7 @@ from pydantic import Field
 from whorl.model.config import ModelConfig
 from whorl.model.expert_fields import EXPERT_AXES, balance_axes, balance_clash, balance_fields, loss_axes, positive
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_layout, refuse, wanted
+from whorl.model.hub import decoder_layout, refuse, upper_windows, wanted, window_clash
 from whorl.model.layout import Layout, Stored
 
 __all__ = ["Mixtral"]
@@ -57,18 +57,16 @@ class Mixtral(RotaryDecoder):
             "experts_per_token": self.experts_per_token,
             "expert_width": self.shape()[1],
             "router_z": self.router_z,
-            "windows": (self.window,) * self.depth if self.window else (),
+            "windows": upper_windows(self.window, full_layers=0, depth=self.depth),
             **loss_axes(self.balance_weight),
         }
 
     @classmethod
     def clash(cls, config: ModelConfig) -> str | None:
         """One window, or none, for all layers; one width for every feed-forward."""
-        if len(set(config.windows)) > 1:
-            return f"windows={config.windows}"
-        if config.experts and config.expert_width != config.mlp_width:
-            return f"expert_width={config.expert_width} with mlp_width={config.mlp_width}"
-        return balance_clash(config)
+        is_other = config.experts and config.expert_width != config.mlp_width
+        widths = f"expert_width={config.expert_width} with mlp_width={config.mlp_width}" if is_other else None
+        return window_clash(config, in_every_layer=True) or widths or balance_clash(config)
 
     @classmethod
     def own_fields(cls, config: ModelConfig) -> dict[str, Any]:
@@ -85,11 +83,10 @@ class Mixtral(RotaryDecoder):
     def read_own(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The experts and the window."""
         refuse(fields, {"layer_types": (None,), "attention_bias": (False,), "mlp_bias": (False,)})
-        window = fields.get("sliding_window")
         return {
             "experts": positive(fields, "num_local_experts"),
             "experts_per_token": positive(fields, "num_experts_per_tok"),
             "expert_width": wanted(fields, "intermediate_size"),
-            "windows": (window,) * wanted(fields, "num_hidden_layers") if window else (),
+            "windows": upper_windows(fields.get("sliding_window"), full_layers=0, depth=wanted(fields, "num_hidden_layers")),
             **balance_axes(fields),
         }

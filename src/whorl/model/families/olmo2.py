@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from whorl.model.config import ModelConfig
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_layout, refuse
+from whorl.model.hub import bias_axes, bias_clash, decoder_layout, refuse
 from whorl.model.layout import Layout
 
 __all__ = ["Olmo2"]
@@ -35,7 +35,7 @@ class Olmo2(RotaryDecoder):
     @classmethod
     def clash(cls, config: ModelConfig) -> str | None:
         """Attention has all its biases or none."""
-        return f"attn_bias={config.attn_bias} with out_bias={config.out_bias}" if config.attn_bias != config.out_bias else None
+        return bias_clash(config)
 
     @classmethod
     def own_fields(cls, config: ModelConfig) -> dict[str, Any]:
@@ -46,5 +46,4 @@ class Olmo2(RotaryDecoder):
     def read_own(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The biases."""
         refuse(fields, {"mlp_bias": (False,)})
-        bias = fields.get("attention_bias", False)
-        return {"attn_bias": bias, "out_bias": bias}
+        return bias_axes(fields)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from whorl.model.config import ModelConfig
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_layout, refuse, window_axes, window_fields
+from whorl.model.hub import decoder_layout, refuse, upper_windows, window_axes, window_clash, window_fields
 from whorl.model.layout import Layout
 
 __all__ = ["Qwen2"]
@@ -36,13 +36,12 @@ class Qwen2(RotaryDecoder):
 
     def own_axes(self) -> dict[str, Any]:
         """Full layers, then windowed ones."""
-        windows = tuple(self.window if layer >= self.full_layers else None for layer in range(self.depth))
-        return {"windows": windows if any(windows) else ()}
+        return {"windows": upper_windows(self.window, full_layers=self.full_layers, depth=self.depth)}
 
     @classmethod
     def clash(cls, config: ModelConfig) -> str | None:
         """All windows are of one size."""
-        return f"windows={config.windows}" if len(set(config.windows) - {None}) > 1 else None
+        return window_clash(config)
 
     @classmethod
     def own_fields(cls, config: ModelConfig) -> dict[str, Any]:

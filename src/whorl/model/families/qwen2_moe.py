@@ -8,28 +8,26 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from whorl.core.errors import ConfigError
 from whorl.model.config import ModelConfig
-from whorl.model.dials import MULTIPLE
 from whorl.model.expert_fields import (
     EXPERT_AXES,
+    EXPERT_KEYS,
     balance_axes,
     balance_clash,
     balance_fields,
-    expert_pattern,
+    chosen_layers,
+    expert_share,
     layer_axes,
     layer_fields,
     loss_axes,
     positive,
+    shared_keys,
 )
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_layout, refuse, window_axes, window_fields
-from whorl.model.layout import Layout, Stored
+from whorl.model.hub import decoder_layout, refuse, upper_windows, window_axes, window_clash, window_fields
+from whorl.model.layout import Layout
 
 __all__ = ["Qwen2Moe"]
-
-_MIXTURE = "model.layers.{}.mlp."
-_SHARED = _MIXTURE + "shared_expert."
 
 
 class Qwen2Moe(RotaryDecoder):
@@ -39,14 +37,9 @@ class Qwen2Moe(RotaryDecoder):
     architecture: ClassVar[str] = "Qwen2MoeForCausalLM"
     layout: ClassVar[Layout] = decoder_layout(
         {
-            "blocks.{}.mlp.router.weight": _MIXTURE + "gate.weight",
-            "blocks.{}.mlp.gates": Stored(_MIXTURE + "experts.{e}.gate_proj.weight"),
-            "blocks.{}.mlp.ups": Stored(_MIXTURE + "experts.{e}.up_proj.weight"),
-            "blocks.{}.mlp.downs": Stored(_MIXTURE + "experts.{e}.down_proj.weight"),
-            "blocks.{}.mlp.shared.gate.weight": _SHARED + "gate_proj.weight",
-            "blocks.{}.mlp.shared.up.weight": _SHARED + "up_proj.weight",
-            "blocks.{}.mlp.shared.down.weight": _SHARED + "down_proj.weight",
-            "blocks.{}.mlp.shared_gate.weight": _MIXTURE + "shared_expert_gate.weight",
+            **EXPERT_KEYS,
+            **shared_keys("shared_expert"),
+            "blocks.{}.mlp.shared_gate.weight": "model.layers.{}.mlp.shared_expert_gate.weight",
         }
     )
     free: ClassVar[frozenset[str]] = (
@@ -68,30 +61,24 @@ class Qwen2Moe(RotaryDecoder):
 
     def own_axes(self) -> dict[str, Any]:
         """The experts, their layers, full ones and windowed ones. Raises ConfigError for layers there are not."""
-        strange = sorted(set(self.dense_layers) - set(range(self.depth)))
-        if strange:
-            raise ConfigError(f"dense_layers={self.dense_layers}: no layer {strange[0]}; want 0 to {self.depth - 1}")
         mlp_width = self.shape()[1]
-        windows = tuple(self.window if layer >= self.full_layers else None for layer in range(self.depth))
         return {
             "attn_bias": True,
             "experts": self.experts,
             "experts_per_token": self.experts_per_token,
-            "expert_width": self.expert_width or -(-mlp_width // (self.experts_per_token * MULTIPLE)) * MULTIPLE,
-            "expert_layers": expert_pattern(self.depth, self.dense_layers),
+            "expert_width": self.expert_width or expert_share(mlp_width, self.experts_per_token),
+            "expert_layers": chosen_layers(self.depth, self.dense_layers),
             "shared_width": self.shared_width or mlp_width,
             "normalise_top": False,  # as published
             "router_z": self.router_z,
-            "windows": windows if any(windows) else (),
+            "windows": upper_windows(self.window, full_layers=self.full_layers, depth=self.depth),
             **loss_axes(self.balance_weight),
         }
 
     @classmethod
     def clash(cls, config: ModelConfig) -> str | None:
         """All windows are of one size; see balance_clash."""
-        if len(set(config.windows) - {None}) > 1:
-            return f"windows={config.windows}"
-        return balance_clash(config)
+        return window_clash(config) or balance_clash(config)
 
     @classmethod
     def own_fields(cls, config: ModelConfig) -> dict[str, Any]:

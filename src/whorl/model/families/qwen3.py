@@ -10,7 +10,16 @@ from pydantic import Field
 
 from whorl.model.config import ModelConfig
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_layout, refuse, window_axes, window_fields
+from whorl.model.hub import (
+    bias_axes,
+    bias_clash,
+    decoder_layout,
+    refuse,
+    upper_windows,
+    window_axes,
+    window_clash,
+    window_fields,
+)
 from whorl.model.layout import Layout
 
 __all__ = ["Qwen3"]
@@ -32,15 +41,12 @@ class Qwen3(RotaryDecoder):
 
     def own_axes(self) -> dict[str, Any]:
         """Full layers, then windowed ones."""
-        windows = tuple(self.window if layer >= self.full_layers else None for layer in range(self.depth))
-        return {"windows": windows if any(windows) else ()}
+        return {"windows": upper_windows(self.window, full_layers=self.full_layers, depth=self.depth)}
 
     @classmethod
     def clash(cls, config: ModelConfig) -> str | None:
         """Attention has all its biases or none; all windows are of one size."""
-        if config.attn_bias != config.out_bias:
-            return f"attn_bias={config.attn_bias} with out_bias={config.out_bias}"
-        return f"windows={config.windows}" if len(set(config.windows) - {None}) > 1 else None
+        return bias_clash(config) or window_clash(config)
 
     @classmethod
     def own_fields(cls, config: ModelConfig) -> dict[str, Any]:
@@ -51,5 +57,4 @@ class Qwen3(RotaryDecoder):
     def read_own(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The biases and the windows."""
         refuse(fields, {"mlp_bias": (False,)})
-        bias = fields.get("attention_bias", False)
-        return {"attn_bias": bias, "out_bias": bias, **window_axes(fields)}
+        return {**bias_axes(fields), **window_axes(fields)}

@@ -8,27 +8,25 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from whorl.core.errors import ConfigError
 from whorl.model.config import ModelConfig
-from whorl.model.dials import MULTIPLE
 from whorl.model.expert_fields import (
     EXPERT_AXES,
+    EXPERT_KEYS,
     balance_axes,
     balance_clash,
     balance_fields,
-    expert_pattern,
+    chosen_layers,
+    expert_share,
     layer_axes,
     layer_fields,
     loss_axes,
     positive,
 )
 from whorl.model.families import RotaryDecoder
-from whorl.model.hub import decoder_layout, refuse, wanted
-from whorl.model.layout import Layout, Stored
+from whorl.model.hub import bias_axes, bias_clash, decoder_layout, refuse, upper_windows, wanted, window_clash
+from whorl.model.layout import Layout
 
 __all__ = ["Qwen3Moe"]
-
-_MIXTURE = "model.layers.{}.mlp."
 
 
 class Qwen3Moe(RotaryDecoder):
@@ -36,14 +34,7 @@ class Qwen3Moe(RotaryDecoder):
 
     model_type: ClassVar[str] = "qwen3_moe"
     architecture: ClassVar[str] = "Qwen3MoeForCausalLM"
-    layout: ClassVar[Layout] = decoder_layout(
-        {
-            "blocks.{}.mlp.router.weight": _MIXTURE + "gate.weight",
-            "blocks.{}.mlp.gates": Stored(_MIXTURE + "experts.{e}.gate_proj.weight"),
-            "blocks.{}.mlp.ups": Stored(_MIXTURE + "experts.{e}.up_proj.weight"),
-            "blocks.{}.mlp.downs": Stored(_MIXTURE + "experts.{e}.down_proj.weight"),
-        }
-    )
+    layout: ClassVar[Layout] = decoder_layout(EXPERT_KEYS)
     free: ClassVar[frozenset[str]] = (
         RotaryDecoder.free | EXPERT_AXES | {"windows", "attn_bias", "out_bias", "expert_layers", "normalise_top"}
     )
@@ -66,28 +57,20 @@ class Qwen3Moe(RotaryDecoder):
 
     def own_axes(self) -> dict[str, Any]:
         """The experts, their layers, and the window in every layer. Raises ConfigError for layers there are not."""
-        strange = sorted(set(self.dense_layers) - set(range(self.depth)))
-        if strange:
-            raise ConfigError(f"dense_layers={self.dense_layers}: no layer {strange[0]}; want 0 to {self.depth - 1}")
-        share = -(-self.shape()[1] // (self.experts_per_token * MULTIPLE)) * MULTIPLE
         return {
             "experts": self.experts,
             "experts_per_token": self.experts_per_token,
-            "expert_width": self.expert_width or share,
-            "expert_layers": expert_pattern(self.depth, self.dense_layers),
+            "expert_width": self.expert_width or expert_share(self.shape()[1], self.experts_per_token),
+            "expert_layers": chosen_layers(self.depth, self.dense_layers),
             "router_z": self.router_z,
-            "windows": (self.window,) * self.depth if self.window else (),
+            "windows": upper_windows(self.window, full_layers=0, depth=self.depth),
             **loss_axes(self.balance_weight),
         }
 
     @classmethod
     def clash(cls, config: ModelConfig) -> str | None:
         """One window, or none, for all layers; attention has all its biases or none."""
-        if len(set(config.windows)) > 1:
-            return f"windows={config.windows}"
-        if config.attn_bias != config.out_bias:
-            return f"attn_bias={config.attn_bias} with out_bias={config.out_bias}"
-        return balance_clash(config)
+        return window_clash(config, in_every_layer=True) or bias_clash(config) or balance_clash(config)
 
     @classmethod
     def own_fields(cls, config: ModelConfig) -> dict[str, Any]:
@@ -110,15 +93,13 @@ class Qwen3Moe(RotaryDecoder):
     def read_own(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The experts, the layers that have none, the window and the biases."""
         refuse(fields, {"layer_types": (None,), "mlp_bias": (False,)})
-        bias = fields.get("attention_bias", False)
         return {
             "experts": positive(fields, _count_name(fields)),
             "experts_per_token": positive(fields, "num_experts_per_tok"),
             "expert_width": positive(fields, "moe_intermediate_size"),
             "normalise_top": fields.get("norm_topk_prob", False),
             "windows": _windows(fields),
-            "attn_bias": bias,
-            "out_bias": bias,
+            **bias_axes(fields),
             **layer_axes(fields),
             **balance_axes(fields),
         }
