@@ -27,7 +27,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 $(READY_DEV): $(READY)
-	$(PIP) -e ".[dev,web,fast]"
+	$(PIP) -e ".[dev,web,fast,guide,export]"
 	@touch $@
 
 # The peers of the parity tests, in environments of their own: their pins must not reach ours.

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from bench.machine import machine
 from bench.peers import TRANSFORMERS, peer_python
-from whorl.model.experts import Matrices, grouped, halves_gated, looped
+from whorl.model.experts import Matrices, grouped, looped
 from whorl.model.layers import gate_of
 from whorl.model.router import Routing
 
@@ -177,7 +177,7 @@ def _pass(mixture: Mixture, tensors: dict[str, Tensor]) -> tuple[float, dict[str
     x, upstream = tensors["x"].bfloat16().requires_grad_(), tensors["upstream"].bfloat16()
     began = time.process_time()
     inner = torch.cat([leaves["gates"].bfloat16(), leaves["ups"].bfloat16()], dim=1)
-    matrices = Matrices(inner, partial(halves_gated, gate_of("silu")), leaves["downs"].bfloat16())
+    matrices = Matrices(inner, gate_of("silu"), leaves["downs"].bfloat16())
     out = mixture(x, Routing(tensors["chosen"], leaves["weights"]), matrices)
     torch.autograd.backward(out, upstream)
     seconds = time.process_time() - began
@@ -194,7 +194,7 @@ def _dense_pass(case: Case) -> float:
     down = (0.05 * torch.randn(WIDTH, case.width, generator=draw)).requires_grad_()
     upstream = torch.randn(TOKENS * case.top, WIDTH, generator=draw).bfloat16()
     began = time.process_time()
-    between = halves_gated(gate_of("silu"), functional.linear(rows, inner.bfloat16()))
+    between = gate_of("silu")(functional.linear(rows, inner.bfloat16()))
     torch.autograd.backward(functional.linear(between, down.bfloat16()), upstream)
     return time.process_time() - began
 

@@ -11,7 +11,7 @@ Draws nothing and asks nothing; errors are those of core/errors. The engine is r
 it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -24,13 +24,20 @@ from whorl.flow.run import Outcome, RunOptions, run_recipe
 from whorl.flow.workspace import Workspace
 
 if TYPE_CHECKING:
-    from whorl.infer import answer
+    import numpy as np
+
+    from whorl.infer import answer, talk
+    from whorl.infer.request import Sampling
+    from whorl.infer.setup import Setup
+    from whorl.infer.structure import Structure
 
 __all__ = ["Messages", "Model", "Prompt", "load", "plan", "run"]
 
 Messages = Sequence[Message | Mapping[str, Any]]
 Prompt = str | Messages
 DTypeName = Literal["auto", "bf16", "fp32"]
+Weights = Literal["auto", "as_is", "bf16", "int8", "int4", "fp8"]
+Pooling = Literal["first", "mean", "last"]
 
 
 def plan(
@@ -67,14 +74,19 @@ def run(
     return run_recipe(found, _workspace(recipe, workspace), options)
 
 
-def load(checkpoint: Path | str, workspace: Path | str | None = None, *, dtype: DTypeName = "auto") -> "Model":
+def load(
+    checkpoint: Path | str, workspace: Path | str | None = None, *, dtype: DTypeName = "auto", weights: Weights = "auto"
+) -> "Model":
     """A model to talk to, from a checkpoint folder or the name (`chat`, `chat@2`, a fingerprint) it has in a workspace.
 
-    Raises ArtifactError when there is no such checkpoint, or it was trained with other chat markup than this whorl writes.
+    `dtype` is that of weights and arithmetic; `weights` rounds the matrices further (int8, int4; fp8 on a GPU that has it),
+    which makes them faster to read and a little wrong. Raises ArtifactError when there is no such checkpoint, or it was trained
+    with other chat markup than this whorl writes; ResourceError for weights that this machine cannot multiply.
     """
     opened = cast("type[answer.Model]", reach("whorl.infer.answer:Model"))
+    setup = cast("type[Setup]", reach("whorl.infer.setup:Setup"))(weights=weights)
     folder = _checkpoint_folder(checkpoint, workspace)
-    return Model(folder, opened.load(folder, dtype=dtype))
+    return Model(folder, opened.load(folder, dtype=dtype, setup=setup))
 
 
 class Model:
@@ -93,7 +105,7 @@ class Model:
     @property
     def max_positions(self) -> int:
         """Tokens of context: prompt and answer together."""
-        return self._opened.engine.model.config.max_positions
+        return self._opened.config.max_positions
 
     def complete(self, prompt: Prompt, *, max_tokens: int | None = None, temperature: float = 0.0, seed: int = 0) -> Completion:
         """Text, ids, log-probabilities, and how the answer ended: `stop`, or `length` when it was cut at `max_tokens`.
@@ -102,16 +114,48 @@ class Model:
         is greedy; otherwise the same seed gives the same answer. `max_tokens` None: as many as the context has room for.
         Raises DataError when prompt and answer do not fit the context.
         """
-        room = max_tokens if max_tokens is not None else self.max_positions - self._num_tokens(prompt)
+        sampling = cast("type[Sampling]", reach("whorl.infer.request:Sampling"))
+        room = max_tokens if max_tokens is not None else self.room(prompt)
+        (said,) = self.answers([self.asked(prompt, sampling(room, temperature, seed=seed))])
+        if said.finish == "error":
+            raise ResourceError(f"{self.folder}: {said.error}; try dtype='fp32'")
+        return said
+
+    def room(self, prompt: Prompt) -> int:
+        """Tokens that an answer may have. Raises DataError when there are none."""
+        room = self.max_positions - self._num_tokens(prompt)
         if room < 1:
             raise DataError(f"the prompt fills the model's context of {self.max_positions} tokens; shorten it")
-        ask = self._opened.complete if isinstance(prompt, str) else self._opened.generate
-        said = cast("Callable[..., Completion]", ask)(prompt, max_tokens=room, temperature=temperature, seed=seed)
-        if said.finish == "aborted":
-            raise ResourceError(
-                f"{self.folder}: the model's figures are not finite after {len(said.ids)} tokens; try dtype='fp32'"
+        return room
+
+    def asked(self, prompt: Prompt, sampling: "Sampling", *, form: "Structure | None" = None) -> "answer.Asked":
+        """A prompt and how it is to be answered, for `answers` and `stream`; `form` is what the answer may be.
+
+        Raises DataError when prompt and answer do not fit the context.
+        """
+        ids = self._opened.prompt(prompt)
+        if len(ids) + sampling.max_tokens > self.max_positions:
+            raise DataError(
+                f"the prompt has {len(ids)} tokens; with max_tokens={sampling.max_tokens} that is more than the model's "
+                f"context of {self.max_positions}; shorten it, or ask for a shorter answer"
             )
-        return said
+        return cast("type[answer.Asked]", reach("whorl.infer.answer:Asked"))(ids, sampling, form=form)
+
+    def answers(self, asked: Iterable["answer.Asked"]) -> Iterator[Completion]:
+        """An answer to each, in order, computed side by side. One that failed says so (`finish` is error, `error` why)."""
+        return self._opened.answers(asked)
+
+    def stream(self, asked: "answer.Asked") -> Iterator["answer.Piece"]:
+        """An answer while it is said, in whole characters; the last piece brings all of it. Closing the iterator stops it."""
+        return self._opened.stream(asked)
+
+    def talk(self, *, system: str | None = None) -> "talk.Talk":
+        """A conversation: what was said is remembered, and not computed again."""
+        return cast("type[talk.Talk]", reach("whorl.infer.talk:Talk"))(self._opened, system=system)
+
+    def spelled(self, token: int) -> str:
+        """The text of one id; of a part of a character, U+FFFD."""
+        return self._opened.renderer.tokenizer.decode([token])
 
     def generate(self, prompt: Prompt, *, max_tokens: int | None = None, temperature: float = 0.0, seed: int = 0) -> str:
         """The text of `complete`."""
@@ -129,10 +173,9 @@ class Model:
         """
         system = [message for message in messages[:1] if message.role == "system"]
         turns = list(messages[len(system) :])
-        while self._num_tokens([*system, *turns]) + max_tokens > self.max_positions:
+        while (num_tokens := self._num_tokens([*system, *turns])) + max_tokens > self.max_positions:
             later = next((place for place, turn in enumerate(turns) if place and turn.role == "user"), None)
             if later is None:
-                num_tokens = self._num_tokens([*system, *turns])
                 raise DataError(
                     f"the last message makes {num_tokens} tokens; with {max_tokens} for the answer that is more than the "
                     f"model's context of {self.max_positions}; shorten it"
@@ -140,19 +183,28 @@ class Model:
             turns = turns[later:]
         return [*system, *turns]
 
+    def embed(
+        self, texts: Sequence[str], *, pooling: Pooling | None = None, normalise: bool = True
+    ) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+        """A vector for each text, (n, d), of length 1 so that dot products are cosines: what the model's last layer holds.
+
+        Any model has them; those of one trained to tell texts apart are worth more. Raises DataError for a text that is longer
+        than the context.
+        """
+        return self._opened.encoder.embed(self._framed(texts), pooling=pooling, normalise=normalise)
+
+    def classify(self, texts: Sequence[str]) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+        """Log-probability of every class for each text, (n, c), nats. Raises UsageError for a model without classes."""
+        return self._opened.encoder.classify(self._framed(texts))
+
     def _num_tokens(self, prompt: Prompt) -> int:
-        renderer = self._opened.renderer
-        if isinstance(prompt, str):
-            return 1 + len(renderer.tokenizer.encode(prompt))
-        return len(renderer.prompt([_message(turn) for turn in prompt]))
+        return len(self._opened.prompt(prompt))
 
-
-def _message(turn: Message | Mapping[str, Any]) -> Message:
-    if isinstance(turn, Message):
-        return turn
-    if set(turn) != {"role", "content"}:
-        raise UsageError(f"a message has the keys {sorted(turn)}; want 'role' and 'content'")
-    return Message(turn["role"], turn["content"])
+    def _framed(self, texts: Sequence[str]) -> list[list[int]]:
+        """Texts as the model read documents: a causal one has not seen the end of a text when it tells about it."""
+        tokenizer = self._opened.renderer.tokenizer
+        end = [] if self._opened.config.causal else [tokenizer.end]
+        return [[tokenizer.bos, *tokenizer.encode(text), *end] for text in texts]
 
 
 def _checkpoint_folder(checkpoint: Path | str, workspace: Path | str | None) -> Path:

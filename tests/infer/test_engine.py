@@ -4,7 +4,7 @@ import torch
 
 from whorl.core.errors import DataError, UsageError
 from whorl.core.seed import Seed
-from whorl.infer.engine import Engine, Sampling
+from whorl.infer.engine import Engine, Sampling, Setup
 from whorl.model.families import Family
 from whorl.model.transformer import Transformer
 
@@ -41,7 +41,7 @@ def test_finish_says_how_an_answer_ended(engine, prompts):
 @pytest.mark.parametrize("rows", [1, 3, 8])
 def test_answers_do_not_depend_on_the_batch(engine, model, prompts, sampling, rows):
     wanted = engine.generate(prompts, sampling)
-    found = Engine(model, stop_ids=engine.stop_ids, pad_id=2, rows=rows).generate(prompts, sampling)
+    found = Engine(model, stop_ids=engine.stop_ids, pad_id=2, setup=Setup(rows=rows)).generate(prompts, sampling)
     assert [one.ids for one in found] == [one.ids for one in wanted]
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
@@ -86,22 +86,28 @@ def test_scoring_nothing_gives_nothing(engine):
 
 
 @pytest.mark.parametrize("rows", [8, 1])
-def test_a_request_whose_logits_are_not_finite_is_aborted_and_the_others_are_not(engine, model, prompts, rows):
+def test_a_request_whose_logits_are_not_finite_ends_with_an_error_and_the_others_do_not(engine, model, prompts, rows):
     clean = engine.generate(prompts, GREEDY)
     poison = next(
         token for token in range(9, 61) if not any(token in (*p, *o.ids) for p, o in zip(prompts, clean, strict=True))
     )
     model.embed.weight.data[poison] = float("nan")
-    found = Engine(model, stop_ids=engine.stop_ids, pad_id=2, rows=rows).generate([*prompts, [9, poison, 10]], GREEDY)
+    found = Engine(model, stop_ids=engine.stop_ids, pad_id=2, setup=Setup(rows=rows)).generate(
+        [*prompts, [9, poison, 10]], GREEDY
+    )
     assert [one.ids for one in found[:-1]] == [one.ids for one in clean]
-    assert (found[-1].finish, found[-1].ids) == ("aborted", ())
+    assert (found[-1].finish, found[-1].ids) == ("error", ())
     assert "not finite after 0 tokens" in found[-1].error
 
 
-def test_weights_may_change_between_calls(engine, model, prompts):
+def test_new_weights_are_new_answers_and_nothing_old_is_read_again(engine, model, prompts):
     before = engine.generate(prompts, GREEDY)
-    model.unembed.weight.data = model.unembed.weight.data.flip(0)
-    assert engine.generate(prompts, GREEDY) != before
+    model.blocks[0].attn.k.weight.data = model.blocks[0].attn.k.weight.data.flip(0)
+    engine.refresh(model)
+    found = engine.generate(prompts, GREEDY)
+    assert found != before
+    assert found == Engine(model, stop_ids=engine.stop_ids, pad_id=2).generate(prompts, GREEDY)
+    assert (engine.version, max(one.num_cached for one in found)) == (1, 0)
 
 
 @pytest.mark.parametrize(

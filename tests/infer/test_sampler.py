@@ -110,7 +110,7 @@ def test_frequencies_follow_the_renormalised_probabilities(seed, top_k, top_p):
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"max_tokens": 0}, "max_tokens=0"),
+        ({"max_tokens": -1}, "max_tokens=-1"),
         ({"max_tokens": 1, "temperature": -1.0}, "temperature=-1.0"),
         ({"max_tokens": 1, "top_p": 0.0}, "top_p=0.0"),
         ({"max_tokens": 1, "top_k": 0}, "top_k=0"),

@@ -1,7 +1,5 @@
 """The grouped mixture is the mixture by definition; tokens go their own ways; a tiny one learns and stays balanced."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,7 @@ from whorl.core.seed import Seed
 from whorl.model.config import ModelConfig
 from whorl.model.count import active_parameters, flops_per_token, parameters
 from whorl.model.cross_entropy import chunked_cross_entropy
-from whorl.model.experts import Experts, Matrices, build_feed_forward, grouped, halves_gated, looped
+from whorl.model.experts import Experts, Matrices, build_feed_forward, everywhere, grouped, looped
 from whorl.model.layers import GatedMLP, gate_of
 from whorl.model.router import Router, Routing, balanced, side_loss
 from whorl.model.transformer import Transformer
@@ -58,7 +56,7 @@ def case(count, experts, top, *, gated, seed, width=5):
 def outcome(mixture, chosen, leaves, *, gated):
     """Values, and the gradient of every leaf for an uneven upstream gradient."""
     x, weights, inner, downs = leaves
-    between = partial(halves_gated, gate_of("silu")) if gated else functional.silu
+    between = gate_of("silu") if gated else functional.silu
     out = mixture(x, Routing(chosen, weights), Matrices(inner, between, downs))
     upstream = torch.linspace(-1, 1, out.numel()).view_as(out)
     return [out, *torch.autograd.grad(out, leaves, upstream)]
@@ -68,11 +66,12 @@ def outcome(mixture, chosen, leaves, *, gated):
 @given(
     count=st.integers(1, 12), experts=st.integers(1, 6), top=st.integers(1, 6), gated=st.booleans(), seed=st.integers(0, 999)
 )
-def test_grouped_equals_looped_in_value_and_every_gradient(width, count, experts, top, gated, seed):
+def test_grouped_and_everywhere_equal_looped_in_value_and_every_gradient(width, count, experts, top, gated, seed):
     chosen, leaves = case(count, experts, min(top, experts), gated=gated, seed=seed, width=width)
-    ours, wanted = (outcome(mixture, chosen, leaves, gated=gated) for mixture in (grouped, looped))
-    for a, b in zip(ours, wanted, strict=True):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)  # float32 sums of some tens of terms in another order
+    ours, whole, wanted = (outcome(mixture, chosen, leaves, gated=gated) for mixture in (grouped, everywhere, looped))
+    for a, b, c in zip(ours, whole, wanted, strict=True):
+        torch.testing.assert_close(a, c, atol=1e-5, rtol=1e-5)  # float32 sums of some tens of terms in another order
+        torch.testing.assert_close(b, c, atol=1e-5, rtol=1e-5)
 
 
 def test_experts_that_nobody_chose_have_a_gradient_of_zero():

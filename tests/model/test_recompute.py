@@ -140,7 +140,7 @@ def test_selective_makes_no_product_with_a_weight_twice_and_full_makes_them_all_
         recompute(model, mode)
         counts[mode] = Products.of(model, ids)
     assert counts["selective"] == counts["none"]
-    per_block = 5 - 1  # q k v at once, o, gate, up, down; nothing's gradient needs what down gave
+    per_block = 4 - 1  # q k v at once, o, gate and up at once, down; nothing's gradient needs what down gave
     assert counts["full"] == counts["none"] + per_block * len(model.blocks)
 
 

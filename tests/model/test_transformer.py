@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_mixers import in_pieces
 from toy_models import CAUSAL
 
 from whorl.core.seed import Seed
-from whorl.model.cache import KVCache
 from whorl.model.config import ModelConfig
 from whorl.model.cross_entropy import chunked_cross_entropy
 from whorl.model.families import Family
@@ -17,10 +17,6 @@ from whorl.model.transformer import Transformer
 NEAR = {"atol": 1e-5, "rtol": 1e-5}  # float32 sums in another order
 every_family = pytest.mark.parametrize("family", Family.names())
 every_causal_family = pytest.mark.parametrize("family", CAUSAL)
-
-
-def new_cache(model, rows, columns):
-    return KVCache(model.config, rows, columns=columns, dtype=model.compute_dtype, device=torch.device("cpu"))
 
 
 def test_the_families_that_decode_are_known():
@@ -45,23 +41,7 @@ def test_a_token_changes_nothing_before_it(family, backend, tiny, filled, some_i
 @pytest.mark.parametrize("pieces", [[1] * 8, [3, 1, 4], [8]])
 def test_cached_decoding_equals_the_full_pass(family, pieces, tiny, filled, some_ids):
     model, ids = filled(tiny(family)), some_ids(3, 8)
-    cache = new_cache(model, 3, 8)
-    decoded = torch.cat([model(part, cache=cache) for part in ids.split(pieces, dim=1)], dim=1)
-    torch.testing.assert_close(decoded, model(ids), **NEAR)
-
-
-@every_causal_family
-def test_left_padded_cached_rows_equal_the_rows_alone(family, tiny, filled, some_ids):
-    model, ids = filled(tiny(family)), some_ids(2, 7)
-    pads = torch.tensor([[3], [0]])
-    positions = torch.arange(7) - pads
-    docs = torch.where(positions < 0, PADDING, 0)
-    cache = new_cache(model, 2, 7)
-    first = model(ids[:, :5], mask=MaskSpec(docs=docs[:, :5]), positions=positions[:, :5].clamp(min=0), cache=cache)
-    then = model(ids[:, 5:], mask=MaskSpec(docs=docs[:, 5:]), positions=positions[:, 5:], cache=cache)
-    both = torch.cat([first, then], dim=1)
-    torch.testing.assert_close(both[:1, 3:], model(ids[:1, 3:]), **NEAR)
-    torch.testing.assert_close(both[1:], model(ids[1:]), **NEAR)
+    torch.testing.assert_close(in_pieces(model, ids.split(pieces, dim=1)), model(ids), **NEAR)
 
 
 @every_family

@@ -54,6 +54,15 @@ def test_the_prompt_for_an_answer_begins_the_conversation_that_trains_it(message
 
 
 @given(messages=conversations)
+def test_a_prompt_of_contents_that_are_ids_is_that_of_their_text(messages):
+    assume(messages[-1].role != "assistant")
+    contents = [RENDERER.tokenizer.encode(message.content) for message in messages]
+    assert RENDERER.prompt_of(messages, contents) == RENDERER.prompt(messages)
+    with pytest.raises(UsageError, match="the last message is the assistant's"):
+        RENDERER.prompt_of([*messages, Message("assistant", "a")], [*contents, [9]])
+
+
+@given(messages=conversations)
 def test_loss_falls_on_what_the_assistant_says_and_its_end_only(messages):
     rendered = RENDERER.render(messages)
     trained = [place for place, is_trained in enumerate(rendered.loss_mask) if is_trained]

@@ -48,3 +48,14 @@ def test_half_a_character_is_half_a_character():
 def test_an_id_that_means_nothing_is_an_error(tokenizer):
     with pytest.raises(DataError, match=f"id {tokenizer.size} is outside the vocabulary"):
         TextBytes(tokenizer).of(EncodedColumn(np.array([tokenizer.size], np.uint32), np.array([0, 1])))
+
+
+@given(ids=st.lists(st.integers(0, TINY.size - 1), max_size=12))
+def test_ids_in_any_order_spell_what_they_decode_to(ids):
+    spelled = TextBytes(TINY).spelled
+    assert len(spelled) == TINY.size
+    assert b"".join(spelled[number] for number in ids).decode(errors="replace") == TINY.decode(ids)
+
+
+def test_what_a_table_cannot_spell_has_no_table():
+    assert TextBytes(lossy()).spelled is None

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any, cast
 
@@ -154,18 +155,27 @@ def _sentence(docstring: str) -> str:
 
 
 def _with_shared_options(verb: Verb) -> Callable[..., None]:
-    """The verb as typer sees it: its own parameters and the options every verb has."""
-
-    @wraps(verb)
-    def call(*, is_json: bool, is_offline: bool, **own: object) -> None:
-        if is_offline:
-            forbid()
-        raise typer.Exit(verb(Terminal(is_json=is_json), **own) or 0)
-
+    """The verb as typer sees it: its own parameters, groups of them one by one, and the options every verb has."""
     signature = inspect.signature(verb)
     own = list(signature.parameters.values())[1:]
-    cast("Any", call).__signature__ = signature.replace(parameters=[*own, *_SHARED])
+    groups = {one.name: one.annotation for one in own if isinstance(one.annotation, type) and is_dataclass(one.annotation)}
+
+    @wraps(verb)
+    def call(*, is_json: bool, is_offline: bool, **given: object) -> None:
+        if is_offline:
+            forbid()
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        raise typer.Exit(verb(Terminal(is_json=is_json), **given) or 0)
+
+    shown = [part for one in own for part in (_options_of(groups[one.name]) if one.name in groups else (one,))]
+    cast("Any", call).__signature__ = signature.replace(parameters=[*shown, *_SHARED])
     return call
+
+
+def _options_of(group: type) -> list[inspect.Parameter]:
+    """The fields of a dataclass of options as parameters of a verb."""
+    return [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in inspect.signature(group).parameters.values()]
 
 
 def _failed(arguments: Sequence[str], kind: str, message: str, exit_code: int) -> int:

@@ -14,7 +14,6 @@ from whorl.core.errors import ArtifactError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from whorl.core.artifact import Artifact
-    from whorl.core.records import Completion, Message
     from whorl.flow.plan import Plan
     from whorl.flow.recipe import Recipe
     from whorl.flow.run import Outcome, RunOptions
@@ -26,17 +25,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Finding",
     "Reading",
-    "Talker",
     "adopted",
     "bring_up_to_date",
     "corpus_diff",
     "corpus_whatif",
+    "decoding_gauged",
     "faults",
     "findings",
     "found",
     "ledger_rows",
-    "loaded_model",
-    "message",
     "opened_workspace",
     "plain_value",
     "planned",
@@ -225,30 +222,7 @@ def findings(project: Path, trust: Sequence[str]) -> list[Finding]:
     return list(cast("Callable[[Path, Sequence[str]], Iterable[Finding]]", load("whorl.cli.checks:findings"))(project, trust))
 
 
-class Talker(Protocol):
-    """The part of a loaded model that a conversation needs."""
-
-    @property
-    def max_positions(self) -> int:
-        """Tokens of context."""
-        ...
-
-    def fitting(self, messages: "Sequence[Message]", *, max_tokens: int) -> "list[Message]":
-        """The newest messages, system turn kept, that leave room for an answer."""
-        ...
-
-    def complete(
-        self, prompt: "Sequence[Message]", *, max_tokens: int | None = None, temperature: float = 0.0, seed: int = 0
-    ) -> "Completion":
-        """The answer, and how it ended."""
-        ...
-
-
-def loaded_model(checkpoint: str, project: Path) -> Talker:
-    """A model by folder or name. Raises ArtifactError."""
-    return cast("Callable[..., Talker]", load("whorl.api:load"))(checkpoint, project)
-
-
-def message(role: str, content: str) -> "Message":
-    """One turn of a conversation."""
-    return cast("type[Message]", load("whorl.core.records:Message"))(cast("Any", role), content)
+def decoding_gauged(what: Path | Mapping[str, Any], *, weights: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How fast a checkpoint, or a random model of a shape, decodes here; see infer/gauge. Raises ConfigError or UsageError."""
+    gauge = cast("Callable[..., Mapping[str, Any]]", load("whorl.infer.gauge:gauged"))
+    return gauge(what, weights=weights, asked=asked)

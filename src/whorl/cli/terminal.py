@@ -44,6 +44,11 @@ class Terminal:
         self.out.file.write(text)
         self.out.file.flush()
 
+    def say_as_is(self, text: str) -> None:
+        """Text for people exactly as it is, at once: an answer while it is said; silent with --json."""
+        if not self.is_json:
+            self.text(text)
+
     def say(self, *drawn: RenderableType) -> None:
         """Text for people; silent with --json. Plain strings are not wrapped, so that commands and paths can be copied."""
         if not self.is_json:

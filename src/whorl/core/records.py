@@ -102,7 +102,11 @@ class Completion:
     text: str
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
-    finish: Literal["stop", "length", "aborted"] = "stop"
+    finish: Literal["stop", "length", "aborted", "deadline", "error"] = "stop"
+    error: str = ""  # why it could not go on
+    top: tuple[tuple[tuple[int, float], ...], ...] = ()  # the likeliest ids in place of each with their nats, if asked for
+    num_prompt: int = 0  # tokens
+    num_cached: int = 0  # of these, found computed
 
 
 class Score(NamedTuple):

@@ -1,79 +1,156 @@
-"""infer/engine: batched decoding and scoring of token ids with the training model's own forward and a key-value cache.
+"""infer/engine: requests answered side by side, a step at a time: each step decodes one token of every request under way and
+reads a piece of the prompts that wait.
 
-Requests of like length share a batch, left-padded; finished rows leave it. What a request gets depends on nothing but itself:
-not on its neighbours, not on its place. Does not know text, chat markup or HTTP, and does not admit requests to a batch
-that is under way.
+What a request gets depends on itself alone: its draws are a function of its own seed and of how many tokens it has said; a
+fault of its own ends it and nobody else. Token ids in, ids and log-probabilities out. Does not know text, chat markup or HTTP.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from whorl.core.errors import DataError, UsageError
 from whorl.core.seed import Seed
-from whorl.infer.sampler import Past, Sampling, Settings, adjust, choose
-from whorl.model.cache import KVCache
-from whorl.model.cross_entropy import token_logprobs
-from whorl.model.mask import PADDING, MaskSpec
+from whorl.infer.admission import Admission
+from whorl.infer.draft import OpenDrafter, num_agreed
+from whorl.infer.draw import Draw, Place, draw
+from whorl.infer.forward import Forward, Piece
+from whorl.infer.live import Live
+from whorl.infer.pays import Speculation, StepCosts
+from whorl.infer.pool import BlockPool
+from whorl.infer.request import Generated, Request, Sampling, Told
+from whorl.infer.scheduler import Chunk, Limits, Running, Scheduler
+from whorl.infer.scoring import score_sequences, target_logprobs
+from whorl.infer.setup import Setup
+from whorl.infer.stops import StopStrings
+from whorl.infer.store import Store, bytes_per_token
+from whorl.model.experts import Experts
+from whorl.model.packed import pack
 from whorl.model.transformer import Transformer
 
-__all__ = ["Engine", "Generated", "Sampling"]
+__all__ = ["Engine", "Generated", "Request", "Sampling", "Setup"]
 
-ROWS = 128  # requests decoded together: past this the matrices are full and the cache leaves the processor's own memory
-PREFILL_TOKENS = 16_384  # of one forward pass, padding included
-CROWDED = 0.7  # a batch with fewer living rows than this share is copied together; copying costs about one step
-
-Finish = Literal["stop", "length", "aborted"]
+_DRAFTED = 8  # guesses asked for at once, at most
 
 
-@dataclass(frozen=True)
-class Generated:
-    """What one request got. The stop token, when there is one, is the last of `ids`."""
+class _Row(NamedTuple):
+    """A token that is wanted of this step, and the chunk it follows."""
 
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]  # nats, of each id under the model itself (temperature 1, nothing cut off)
-    finish: Finish
-    error: str = ""  # why it was aborted
+    place: Place
+    chunk: Chunk
 
 
 class Engine:
-    """A model that answers. Weights may change between calls; build a new engine after loading others."""
+    """A model that answers. It holds the model's tensors, not the model: what is packed is packed once, see `refresh`."""
 
-    def __init__(self, model: Transformer, *, stop_ids: Collection[int], pad_id: int, rows: int = ROWS) -> None:
-        self.model = model
+    def __init__(  # noqa: PLR0913 - everything about one engine
+        self,
+        model: Transformer,
+        *,
+        stop_ids: Collection[int],
+        pad_id: int,
+        token_bytes: Sequence[bytes] | None = None,
+        setup: Setup = Setup(),
+        open_drafter: OpenDrafter | None = None,
+        costs: StepCosts | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`token_bytes`: what each id spells, for stop strings. `open_drafter` guesses; `costs` say when that pays, by default
+        they are measured here."""
+        self.setup = setup
         self.stop_ids = frozenset(stop_ids)
         self.pad_id = pad_id
-        self.rows = rows
+        self.token_bytes = token_bytes
+        self.version = 0  # of the weights
+        self.num_steps = 0
+        self.model = self._packed(model)
+        self._clock = clock
+        per_token = bytes_per_token(model.config, model.compute_dtype)
+        blocks = setup.num_blocks(max_positions=model.config.max_positions, bytes_per_token=per_token)
+        self.pool = BlockPool(blocks, setup.block_size)
+        limits = Limits(setup.rows, max(setup.rows, setup.step_tokens))
+        self.scheduler = Scheduler(self.pool, limits, reuses=setup.reuses)
+        self.store = Store(
+            model.config, num_blocks=blocks, block_size=setup.block_size, dtype=model.compute_dtype, device=self.device
+        )
+        self.forward = Forward(self.model, self.store, is_fixed=setup.deterministic)
+        self._admission = Admission(model.config, cache_tokens=blocks * setup.block_size, spells=token_bytes is not None)
+        self._live: dict[int, Live] = {}
+        self._done: dict[int, Generated] = {}
+        self._aborted: deque[int] = deque()  # filled by other threads, read at every step
+        self._next_number = 0
+        self._speculation = None if open_drafter is None else self._speculating(open_drafter, costs)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.embed.weight.device
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a step would do nothing."""
+        return not self._live and not self._aborted
+
+    def submit(self, request: Request) -> int:
+        """Queue a request; the number that names it from now on.
+
+        Raises DataError for a prompt that is empty, holds unknown ids or leaves too little context, UsageError for a model that
+        is not causal or for settings this engine cannot follow.
+        """
+        return self._submit(request, follows=None)
+
+    def submit_copies(self, request: Request, count: int) -> list[int]:
+        """Queue `count` requests that differ in their seed only; the prompt is computed once."""
+        first = self.submit(_seeded(request, 0))
+        leader = self._live[first]
+        return [first, *(self._submit(_seeded(request, copy), follows=leader) for copy in range(1, count))]
+
+    def abort(self, number: int) -> None:
+        """End a request at the next step, wherever it is. May be called from any thread; one that has ended stays as it is."""
+        self._aborted.append(number)
+
+    def take(self, number: int) -> Generated:
+        """What a request got; once, after a step told how it ended."""
+        return self._done.pop(number)
 
     @torch.inference_mode()
+    def step(self) -> list[Told]:
+        """Do what can be done now; what it added to each request that it added something to."""
+        told = [self._ended(live) for live in self._end_early()]
+        told += [self._ended(live) for live in self._guess()]
+        chunks = self.scheduler.plan()
+        if chunks:
+            self.num_steps += 1
+            told += self._advance(chunks)
+        return told
+
     def generate(
         self, prompts: Sequence[Sequence[int]], sampling: Sampling, *, seeds: Sequence[int] | None = None
     ) -> list[Generated]:
         """An answer to each prompt, in order.
 
         `seeds` (one per request) fix the draws of each request whatever else is asked; without them, request i draws from
-        `sampling.seed` and i. Raises DataError for a prompt that is empty, holds unknown ids or leaves too little context,
-        UsageError for a model that is not causal or a bias on an id it does not have.
+        `sampling.seed` and i. Raises what `submit` raises, naming the prompt, before anything is computed.
         """
-        self._check_causal("write")
-        for number, prompt in enumerate(prompts):
-            self._check(prompt, f"prompt {number}", answer=sampling.max_tokens)
-        strange = sorted(token for token in sampling.logit_bias if not 0 <= token < self.model.config.vocab_size)
-        if strange:
-            raise UsageError(f"logit_bias names id {strange[0]}; want ids from 0 to {self.model.config.vocab_size - 1}")
-        own = seeds or [Seed(sampling.seed).child(str(number)).number for number in range(len(prompts))]
-        answers: list[Generated | None] = [None] * len(prompts)
-        for chosen in _batches([len(prompt) for prompt in prompts], rows=self.rows, tokens=PREFILL_TOKENS):
-            batch = _Batch(self, [prompts[i] for i in chosen], sampling, seeds=[own[i] for i in chosen])
-            for place, answer in zip(chosen, batch.run(), strict=True):
-                answers[place] = answer
-        return [answer for answer in answers if answer is not None]
+        for place, prompt in enumerate(prompts):
+            self._admission.check(Request(prompt, sampling), f"prompt {place}")
+        own = seeds or [Seed(sampling.seed).child(str(place)).number for place in range(len(prompts))]
+        numbers = [self.submit(Request(prompt, sampling, seed=seed)) for prompt, seed in zip(prompts, own, strict=True)]
+        return self.finish(numbers)
+
+    def finish(self, numbers: Sequence[int]) -> list[Generated]:
+        """Take steps until these requests have ended; what they got, in order."""
+        while any(number in self._live for number in numbers):
+            self.step()
+        return [self.take(number) for number in numbers]
 
     @torch.inference_mode()
     def score(self, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
@@ -82,150 +159,235 @@ class Engine:
         Raises DataError for a sequence that is empty, holds unknown ids or is longer than the context, UsageError for a model
         that is not causal.
         """
-        self._check_causal("score")
-        for number, sequence in enumerate(sequences):
-            self._check(sequence, f"sequence {number}", answer=0)
-        scores: list[np.ndarray] = [np.zeros(0, dtype=np.float32)] * len(sequences)
-        for chosen in _batches([len(sequence) for sequence in sequences], rows=PREFILL_TOKENS, tokens=PREFILL_TOKENS):
-            found = self._score_batch([sequences[i] for i in chosen])
-            for place, logprobs in zip(chosen, found, strict=True):
-                scores[place] = logprobs
-        return scores
+        self._admission.check_causal("score")
+        for place, sequence in enumerate(sequences):
+            self._admission.check_ids(sequence, f"sequence {place}", answer=0)
+        return score_sequences(self.model, sequences, pad_id=self.pad_id)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.model.head_weight.device
+    def refresh(self, model: Transformer) -> None:
+        """Go on with other weights of the same shape: nothing computed so far is read again, what is packed is packed anew."""
+        if model.config != self.model.config:
+            raise UsageError("refresh: the weights are of another architecture; build a new engine for it")
+        self.model = self.forward.model = self._packed(model)
+        self.version += 1
+        self.scheduler.restart()
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits in float32 whatever the model computes in: in bf16 the best tokens would often tie."""
-        return functional.linear(hidden.float(), self.model.head_weight.float())
+    def check(self) -> None:
+        """Raise AssertionError unless blocks and requests agree. Cost: one look at each block."""
+        self.scheduler.check()
 
-    def _score_batch(self, sequences: list[Sequence[int]]) -> list[np.ndarray]:
-        lengths = torch.tensor([len(sequence) for sequence in sequences])
-        ids = torch.full((len(sequences), int(lengths.max())), self.pad_id)
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence)] = torch.as_tensor(sequence)
-        columns = torch.arange(ids.shape[1])
-        docs = torch.where(columns < lengths[:, None], 0, PADDING).to(self.device)
-        ids = ids.to(self.device)
-        hidden = self.model(ids, mask=MaskSpec(docs=docs))
-        is_scored = docs[:, 1:] != PADDING  # row t predicts t + 1
-        found = token_logprobs(hidden[:, :-1][is_scored].float(), self.model.head_weight, targets=ids[:, 1:][is_scored])
-        return np.split(found.cpu().numpy(), np.cumsum(lengths.numpy() - 1)[:-1])
+    def _packed(self, model: Transformer) -> Transformer:
+        weights = self.setup.weights
+        if weights == "auto":
+            weights = "bf16" if model.compute_dtype is torch.bfloat16 else "as_is"
+        twin = model.twin()
+        pack(twin, weights)
+        for module in twin.modules() if self.setup.deterministic else ():
+            if isinstance(module, Experts):
+                module.fix_shapes()
+        return twin
 
-    def _check_causal(self, verb: str) -> None:
-        if not self.model.config.causal:
-            raise UsageError(
-                f"this model cannot {verb} text token by token: it looks both ways (causal=False) and was trained to fill gaps "
-                "or to classify; want a causal model (llama, qwen3, gpt2 ...) trained with next_token or sft"
-            )
+    def _submit(self, request: Request, *, follows: Live | None) -> int:
+        self._admission.check(request, "the prompt")
+        number, self._next_number = self._next_number, self._next_number + 1
+        live = self._begun(request, number)
+        self._live[number] = live
+        if follows is None or follows.finish is not None or follows.ids:
+            self.scheduler.submit(live.running)
+        else:
+            follows.followers.append(live)
+        return number
 
-    def _check(self, ids: Sequence[int], what: str, *, answer: int) -> None:
-        config = self.model.config
-        if not len(ids):
-            raise DataError(f"{what} is empty; want at least one token")
-        if len(ids) + answer > config.max_positions:
-            room = f" and max_tokens={answer}" if answer else ""
-            raise DataError(f"{what} has {len(ids)} tokens{room}; the model's context is {config.max_positions}; shorten it")
-        low, high = min(ids), max(ids)
-        if low < 0 or high >= config.vocab_size:
-            raise DataError(f"{what} holds id {low if low < 0 else high}; want ids from 0 to {config.vocab_size - 1}")
+    def _begun(self, request: Request, number: int) -> Live:
+        sampling = request.sampling
+        stops = StopStrings(sampling.stop, self.token_bytes or ()) if sampling.stop else None
+        running = Running(
+            number,
+            list(request.prompt),
+            len(request.prompt),
+            sampling.max_tokens,
+            priority=request.priority,
+            deadline=request.deadline,
+            salt=request.salt,
+            fresh_from=None if request.scores_from is None else request.scores_from - 1,
+        )
+        speculator = (
+            self._speculation.open() if self._speculation and request.guide is None and sampling.max_tokens > 1 else None
+        )
+        seed = sampling.seed if request.seed is None else request.seed
+        return Live(request, running, seed, self.stop_ids, stops, speculator)
 
+    def _end_early(self) -> list[Live]:
+        """Requests that were aborted or are late, ended."""
+        ended = []
+        while self._aborted:
+            live = self._live.get(self._aborted.popleft())
+            if live is not None and live.finish is None:
+                live.end("aborted")
+                ended.append(live)
+        now = self._clock()
+        for live in self._live.values():
+            if live.finish is None and live.running.deadline is not None and live.running.deadline <= now:
+                live.end("deadline")
+                ended.append(live)
+        return ended
 
-class _Batch:
-    """Requests decoded side by side, from prefill to the last stop."""
-
-    def __init__(self, engine: Engine, prompts: list[Sequence[int]], sampling: Sampling, *, seeds: list[int]) -> None:
-        self.engine, self.sampling = engine, sampling
-        device = engine.device
-        width = max(map(len, prompts))
-        self.pads = torch.tensor([width - len(prompt) for prompt in prompts], device=device)  # r
-        rows = [[engine.pad_id] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-        self.ids = torch.tensor(rows, device=device)  # r t: what the next forward pass reads
-        draws = [np.random.default_rng(seed).random(sampling.max_tokens) for seed in seeds]
-        self.uniforms = torch.from_numpy(np.stack(draws)).to(device)  # r m: float64
-        model = engine.model
-        columns = width + sampling.max_tokens
-        self.cache = KVCache(model.config, len(prompts), columns=columns, dtype=model.compute_dtype, device=device)
-        self.settings = Settings.of([sampling] * len(prompts), vocab_size=model.config.vocab_size, device=device)  # r
-        self.seen = [frozenset(prompt) for prompt in prompts]
-        self.places = np.arange(len(prompts))  # which request each row is
-        self.is_living = np.ones(len(prompts), dtype=bool)  # row by row
-        self.said: list[list[int]] = [[] for _ in prompts]
-        self.logprobs: list[list[float]] = [[] for _ in prompts]
-        self.finish: list[Finish] = ["length"] * len(prompts)
-
-    def run(self) -> list[Generated]:
-        """Decode until every row has stopped or has said all it may."""
-        for step in range(self.sampling.max_tokens):
-            self._step(step)
-            if not self.is_living.any():
-                break
-            self._crowd_together()
-        return [
-            Generated(tuple(ids), tuple(logprobs), finish, _why(finish, ids))
-            for ids, logprobs, finish in zip(self.said, self.logprobs, self.finish, strict=True)
-        ]
-
-    def _step(self, step: int) -> None:
-        logits = self._forward()
-        is_finite = torch.isfinite(logits).all(dim=-1)
-        ids = choose(self._adjusted(logits.nan_to_num()), self.settings, uniforms=self.uniforms[:, step])
-        logprobs = logits.gather(1, ids.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=-1)
-        self.ids = ids.unsqueeze(1)
-        # One copy to the host per step: whether to go on is decided there.
-        self._note(ids.tolist(), logprobs.tolist(), is_finite.tolist())
-
-    def _adjusted(self, logits: Tensor) -> Tensor:
-        """With penalties and biases, where any are asked for."""
-        for row, place in enumerate(self.places if not self.sampling.is_plain else ()):
-            adjust(logits[row], self.sampling, Past(self.seen[place], Counter(self.said[place])))
-        return logits
-
-    def _forward(self) -> Tensor:
-        """Logits after the newest column; the cache grows by what was read."""
-        past, width = self.cache.length, self.ids.shape[1]
-        columns = torch.arange(past, past + width, device=self.ids.device)
-        positions = columns - self.pads.unsqueeze(1)  # r t
-        docs = torch.where(positions < 0, PADDING, 0)
-        mask = MaskSpec(docs=docs)
-        hidden = self.engine.model(self.ids, mask=mask, positions=positions.clamp(min=0), cache=self.cache)
-        return self.engine.logits(hidden[:, -1])  # r v
-
-    def _note(self, ids: list[int], logprobs: list[float], is_finite: list[bool]) -> None:
-        for row in np.flatnonzero(self.is_living):
-            place = self.places[row]
-            if not is_finite[row]:
-                self.finish[place], self.is_living[row] = "aborted", False
+    def _guess(self) -> list[Live]:
+        """Ask for guesses of what the requests that decode say next; those whose drafter proposed what is no guess, ended."""
+        ended = []
+        decoding = [request for request in self.scheduler.running if request.is_decoding]
+        for request in decoding if self._speculation else ():
+            live = self._live[request.number]
+            left = request.max_tokens - len(live.ids) - 1  # one token comes without a guess
+            if live.speculator is None or left < 1:
                 continue
-            self.said[place].append(ids[row])
-            self.logprobs[place].append(logprobs[row])
-            if ids[row] in self.engine.stop_ids:
-                self.finish[place], self.is_living[row] = "stop", False
+            try:
+                request.draft = live.speculator.propose(request.tokens, min(left, _DRAFTED), rows=len(decoding))
+            except DataError as fault:
+                live.end("error", str(fault))
+                ended.append(live)
+        return ended
 
-    def _crowd_together(self) -> None:
-        """Drop finished rows once enough of them ride along."""
-        if self.is_living.mean() >= CROWDED:
-            return
-        rows = torch.from_numpy(np.flatnonzero(self.is_living)).to(self.ids.device)
-        self.cache.keep(rows)
-        self.ids, self.pads, self.uniforms = self.ids[rows], self.pads[rows], self.uniforms[rows]
-        self.settings = Settings(*(column[rows] for column in self.settings))
-        self.places, self.is_living = self.places[self.is_living], self.is_living[self.is_living]
+    def _advance(self, chunks: list[Chunk]) -> list[Told]:
+        """Compute what is planned; if there is no memory for all of it at once, one request after the other."""
+        try:
+            hidden = self.forward.run([_piece(chunk) for chunk in chunks])
+            return self._tell(chunks, hidden)
+        except (MemoryError, RuntimeError) as fault:
+            if not _is_shortage(fault):
+                raise
+            if len(chunks) > 1:
+                return [told for chunk in chunks for told in self._advance([chunk])]
+            live = self._live[chunks[0].request.number]
+            live.end(
+                "error", f"out of memory for {chunks[0].end - chunks[0].start} tokens: {' '.join(str(fault).split())[:200]}"
+            )
+            return [self._ended(live)]
+
+    def _tell(self, chunks: list[Chunk], hidden: Float[Tensor, "n d"]) -> list[Told]:
+        """What the hidden states of these chunks mean to their requests."""
+        ends = list(accumulate(chunk.end - chunk.start for chunk in chunks))
+        firsts = [0, *ends[:-1]]
+        scores = [self._scored(chunk, hidden[first:end]) for chunk, first, end in zip(chunks, firsts, ends, strict=True)]
+        rows, places = self._rows(chunks, ends)
+        drawn = draw([row.place for row in rows], self.forward.logits(hidden[places])) if rows else []
+        is_sound = _soundness(chunks, hidden, firsts)
+        told = []
+        # From here on nothing fails for want of memory.
+        for chunk, found, sound in zip(chunks, scores, is_sound, strict=True):
+            live = self._live[chunk.request.number]
+            if not sound:
+                live.end("error", f"the model's logits are not finite after {len(live.ids)} tokens")
+                told.append(self._ended(live))
+                continue
+            live.prompt_logprobs.update(found)
+            live.num_cached = chunk.request.num_cached
+            self.scheduler.computed(chunk)
+            own = [one for row, one in zip(rows, drawn, strict=True) if row.chunk is chunk]
+            if chunk.completes:
+                told.append(self._say(live, own))
+        return told
+
+    def _rows(self, chunks: list[Chunk], ends: list[int]) -> tuple[list[_Row], list[int]]:
+        """The places after which tokens are wanted, and where their hidden states are."""
+        rows, places = [], []
+        for chunk, end in zip(chunks, ends, strict=True):
+            live = self._live[chunk.request.number]
+            if not chunk.completes or not chunk.request.max_tokens:
+                continue
+            draft = chunk.request.draft
+            for guesses in range(len(draft) + 1):
+                rows.append(_Row(Place(live, draft[:guesses]), chunk))
+                places.append(end - 1 - len(draft) + guesses)
+        return rows, places
+
+    def _scored(self, chunk: Chunk, hidden: Float[Tensor, "n d"]) -> dict[int, float]:
+        """Log-probabilities of the prompt's tokens that follow the places of this chunk, by place, if they are wanted."""
+        live, request = self._live[chunk.request.number], chunk.request
+        if live.request.scores_from is None:
+            return {}
+        first = max(live.request.scores_from, chunk.start + 1)
+        end = min(request.num_prompt, chunk.end + 1)
+        if first >= end:
+            return {}
+        targets = torch.tensor(request.tokens[first:end], device=hidden.device)
+        rows = hidden[first - 1 - chunk.start : end - 1 - chunk.start]
+        found = target_logprobs(self.forward.logits, rows, targets, vocab_size=self.model.config.vocab_size)
+        return dict(zip(range(first, end), found.tolist(), strict=True))
+
+    def _say(self, live: Live, drawn: list[Draw]) -> Told:
+        """Let a request say what was drawn, as far as its guesses were right."""
+        request, before = live.running, len(live.ids)
+        draft = list(request.draft)
+        agreed = num_agreed(draft, [one.id for one in drawn])
+        for one in drawn[: agreed + 1]:
+            if one.fault:
+                live.end("error", f"{one.fault} after {len(live.ids)} tokens")
+                break
+            live.say(one.id, one.logprob, one.top)
+            if live.finish is not None:
+                break
+        said = live.ids[before:]
+        if not drawn:
+            live.end("length")
+        if said:
+            self.scheduler.said(request, *said)
+        if draft and live.speculator is not None:
+            live.num_drafted += len(draft)
+            live.num_accepted += min(agreed, len(said))  # guesses past the end were never said
+            live.speculator.told(len(draft), agreed)
+        self._start_followers(live)
+        told = Told(request.number, tuple(said), tuple(live.logprobs[before:]), tuple(live.top[before:]), live.finish)
+        if live.finish is not None:
+            self._ended(live)
+        return told
+
+    def _ended(self, live: Live) -> Told:
+        """The one way out of a request: blocks, guesses and place given back, and what it got kept until it is taken."""
+        number = live.running.number
+        self.scheduler.drop(live.running)
+        if live.speculator is not None:
+            live.speculator.close()
+        del self._live[number]
+        self._done[number] = live.generated()
+        self._start_followers(live)
+        return Told(number, (), (), (), live.finish)
+
+    def _start_followers(self, live: Live) -> None:
+        for follower in live.followers:
+            if follower.finish is None:
+                self.scheduler.submit(follower.running)
+        live.followers.clear()
+
+    def _speculating(self, open_drafter: OpenDrafter, costs: StepCosts | None) -> Speculation:
+        costs = costs or StepCosts.measured(self._timed_step, open_drafter)
+        return Speculation(open_drafter, costs, vocab_size=self.model.config.vocab_size)
+
+    @torch.inference_mode()
+    def _timed_step(self, num_tokens: int) -> None:
+        """A pass over so many tokens of no request, as a step that decodes them would make it."""
+        pieces = [Piece([self.pad_id], 0, [self.store.spare]) for _ in range(num_tokens)]
+        self.forward.logits(self.forward.run(pieces)).argmax(dim=-1).tolist()
 
 
-def _why(finish: Finish, ids: list[int]) -> str:
-    return f"the model's logits are not finite after {len(ids)} tokens" if finish == "aborted" else ""
+def _piece(chunk: Chunk) -> Piece:
+    return Piece(chunk.ids, chunk.start, chunk.request.blocks)
 
 
-def _batches(lengths: Sequence[int], *, rows: int, tokens: int) -> Iterator[list[int]]:
-    """Places in order of length, cut so that no batch has more rows or, padded to its longest, more tokens."""
-    order = sorted(range(len(lengths)), key=lambda place: (lengths[place], place))
-    begin = 0
-    while begin < len(order):
-        end = begin + 1
-        while end < len(order) and end - begin < rows and lengths[order[end]] * (end + 1 - begin) <= tokens:
-            end += 1
-        yield order[begin:end]
-        begin = end
+def _soundness(chunks: Sequence[Chunk], hidden: Float[Tensor, "n d"], firsts: Sequence[int]) -> list[bool]:
+    """Whether all tokens of each chunk, guesses apart, came out as numbers: if not, nobody may find their keys and values."""
+    is_finite = torch.isfinite(hidden).all(dim=1).tolist()  # n
+    return [
+        all(is_finite[first : first + min(chunk.end, len(chunk.request.tokens)) - chunk.start])
+        for chunk, first in zip(chunks, firsts, strict=True)
+    ]
+
+
+def _seeded(request: Request, copy: int) -> Request:
+    seed = request.sampling.seed if request.seed is None else request.seed
+    return replace(request, seed=Seed(seed).child(str(copy)).number)
+
+
+def _is_shortage(fault: BaseException) -> bool:
+    """Whether there was no memory. On a CPU torch says so in words only."""
+    return isinstance(fault, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(fault)

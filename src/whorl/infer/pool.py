@@ -91,6 +91,12 @@ class BlockPool:
         block.holders += 1
         return number
 
+    def share(self, numbers: Iterable[int]) -> None:
+        """Hold blocks that somebody holds once more."""
+        for number in numbers:
+            assert self._blocks[number].holders, f"block {number} is shared by nobody who holds it"
+            self._blocks[number].holders += 1
+
     def name(self, number: int, name: bytes, *, parent: bytes, tokens: Sequence[int]) -> None:
         """Let a full block be found. The first block of a name keeps it; a second one stays nameless."""
         block = self._blocks[number]

@@ -5,65 +5,16 @@ number is a hash of the request's seed and of how many tokens it has said. Does 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whorl.core.errors import UsageError
+from whorl.infer.request import Sampling
 
-__all__ = ["Past", "Sampling", "Settings", "adjust", "choose", "uniform"]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How answers are decoded. Raises UsageError for settings that mean nothing."""
-
-    max_tokens: int
-    temperature: float = 0.0  # 0: greedy
-    top_k: int | None = None  # draw from this many most likely tokens
-    top_p: float = 1.0  # draw from the fewest tokens that hold this much probability, https://arxiv.org/abs/1904.09751
-    min_p: float = 0.0  # draw from tokens at least this likely as the likeliest, https://arxiv.org/abs/2407.01082
-    repetition_penalty: float = (
-        1.0  # divides positive logits of tokens seen so far, prompt included; https://arxiv.org/abs/1909.05858
-    )
-    presence_penalty: float = 0.0  # taken off the logit of every token said before
-    frequency_penalty: float = 0.0  # taken off it once for each time it was said
-    logit_bias: Mapping[int, float] = field(default_factory=dict)  # added to the logits of these tokens; -inf forbids one
-    seed: int = 0  # of the draws of all requests that bring no seed of their own
-
-    def __post_init__(self) -> None:
-        finite = all(np.isfinite(value) for value in (self.presence_penalty, self.frequency_penalty))
-        wrong = [
-            f"{name}={value}; want {want}"
-            for name, value, want, is_right in (
-                ("max_tokens", self.max_tokens, "at least 1", self.max_tokens >= 1),
-                ("temperature", self.temperature, "0 (greedy) or more", 0 <= self.temperature < float("inf")),
-                ("top_k", self.top_k, "at least 1, or None", self.top_k is None or self.top_k >= 1),
-                ("top_p", self.top_p, "more than 0, at most 1", 0 < self.top_p <= 1),
-                ("min_p", self.min_p, "0 or more, less than 1", 0 <= self.min_p < 1),
-                ("repetition_penalty", self.repetition_penalty, "more than 0", 0 < self.repetition_penalty < float("inf")),
-                ("presence_penalty and frequency_penalty", "", "finite numbers", finite),
-                ("logit_bias", "", "numbers below infinity", all(value < float("inf") for value in self.logit_bias.values())),
-            )
-            if not is_right
-        ]
-        if wrong:
-            raise UsageError(f"sampling: {'; '.join(wrong)}")
-
-    @property
-    def is_greedy(self) -> bool:
-        """Whether nothing is drawn."""
-        return self.temperature == 0
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether logits are taken as the model gives them."""
-        return not (self.logit_bias or self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1)
+__all__ = ["Past", "Settings", "adjust", "choose", "uniform"]
 
 
 class Past(NamedTuple):

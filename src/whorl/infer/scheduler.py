@@ -32,6 +32,8 @@ class Running:
     priority: int = 0  # lower goes first
     deadline: float | None = None  # on the caller's clock; past it the request ends
     salt: bytes = b"-"  # requests of different salts never share blocks; not empty
+    fresh_from: int | None = None  # tokens from here on are computed even if they are known: someone wants what they gave
+    draft: list[int] = field(default_factory=list)  # guesses of what follows the tokens, checked in the next step
     num_computed: int = 0  # tokens whose keys and values are in blocks
     blocks: list[int] = field(default_factory=list)
     names: list[bytes] = field(default_factory=list)  # of the full blocks
@@ -55,16 +57,22 @@ class Running:
 
 
 class Chunk(NamedTuple):
-    """Tokens [start, end) of a request to compute in this step."""
+    """Tokens [start, end) of a request, guesses counted in, to compute in this step."""
 
     request: Running
     start: int
     end: int
 
     @property
+    def ids(self) -> list[int]:
+        """What is computed."""
+        tokens = self.request.tokens
+        return tokens[self.start : self.end] + self.request.draft[: max(0, self.end - len(tokens))]
+
+    @property
     def completes(self) -> bool:
         """Whether the next token can be said after it."""
-        return self.end == len(self.request.tokens)
+        return self.end >= len(self.request.tokens)
 
 
 class Scheduler:
@@ -104,12 +112,16 @@ class Scheduler:
         chunks: list[Chunk] = []
         budget = self.limits.tokens
         self._is_short = False
-        for request in list(self.running):
-            if request.is_decoding and request in self.running and self._grow(request, request.num_computed + 1):
-                chunks.append(Chunk(request, request.num_computed, request.num_computed + 1))
-                budget -= 1
+        decoding = [request for request in self.running if request.is_decoding]
+        for place, request in enumerate(decoding):
+            self._trim_draft(request, budget - (len(decoding) - place))
+            end = len(request.tokens) + len(request.draft)
+            if request in self.running and self._grow(request, end):
+                chunks.append(Chunk(request, request.num_computed, end))
+                budget -= end - request.num_computed
         self._let_in()
-        for request in [one for one in self.running if all(one is not chunk.request for chunk in chunks)]:
+        planned = {chunk.request.number for chunk in chunks}
+        for request in [one for one in self.running if one.number not in planned]:
             if budget <= 0 or request not in self.running:
                 continue
             end = min(len(request.tokens), request.num_computed + budget)
@@ -125,14 +137,19 @@ class Scheduler:
         """The keys and values of a chunk are in its blocks now."""
         request = chunk.request
         assert chunk.start == request.num_computed, "chunks are computed in order"
-        request.num_computed = chunk.end
+        request.num_computed = min(chunk.end, len(request.tokens))
         if self.reuses:
             self._name_full(request)
 
-    def said(self, request: Running, token: int) -> None:
-        """A request has a new token, to be computed in the next step."""
+    def said(self, request: Running, *tokens: int) -> None:
+        """A request has new tokens. All but the last are guesses that were right, so they are computed; it is next."""
         assert request.num_left == 0, "a token is said after everything before it was computed"
-        request.tokens.append(token)
+        assert list(tokens[:-1]) == request.draft[: len(tokens) - 1], "said at once are guesses of the last step and one more"
+        request.tokens.extend(tokens)
+        request.num_computed += len(tokens) - 1
+        request.draft = []
+        if self.reuses:
+            self._name_full(request)
 
     def drop(self, request: Running) -> None:
         """The one way out: a request that finished, failed or was aborted, wherever it is, gives back all it holds."""
@@ -184,7 +201,8 @@ class Scheduler:
     def _adopt_known(self, request: Running) -> None:
         """Hold the blocks that already have this request's first tokens; the last token is always computed."""
         size, parent = self.pool.block_size, ROOT
-        for start in range(0, (len(request.tokens) - 1) // size * size if self.reuses else 0, size):
+        last = len(request.tokens) - 1 if request.fresh_from is None else min(len(request.tokens) - 1, request.fresh_from)
+        for start in range(0, last // size * size if self.reuses else 0, size):
             tokens = request.tokens[start : start + size]
             name = block_name(parent, tokens, salt=request.salt)
             block = self.pool.find(name, parent=parent, tokens=tokens)
@@ -194,6 +212,11 @@ class Scheduler:
             request.names.append(name)
             parent = name
         request.num_computed = request.num_cached = len(request.blocks) * size
+
+    def _trim_draft(self, request: Running, room: int) -> None:
+        """Guesses are free or they are not made: they take no blocks from others and no more tokens than are left."""
+        spare = (len(request.blocks) + self.pool.num_available) * self.pool.block_size - len(request.tokens)
+        del request.draft[max(0, min(room, spare)) :]
 
     def _grow(self, request: Running, num_tokens: int) -> bool:
         """Take blocks until they hold so many tokens, from requests that matter less if need be. False: it had to yield."""
@@ -232,6 +255,7 @@ class Scheduler:
         self.running.remove(request)
         self._give_back(request)
         request.num_preemptions += 1
+        request.draft = []
         self._is_short = True
         heapq.heappush(self._waiting, (request.rank, request))
 

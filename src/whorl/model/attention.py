@@ -3,35 +3,41 @@
 Does not choose a kernel (model/attend) or a mask (model/mask).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from whorl.model.attend import Attend
-from whorl.model.cache import KVCache
 from whorl.model.config import ModelConfig
 from whorl.model.kernels import Heads, turned_heads
 from whorl.model.layers import Linear, Product, RMSNorm, product
 from whorl.model.rope import Turn
 
-__all__ = ["Attention", "Look", "Sight"]
+__all__ = ["Attention", "Look", "Mixer", "Sight"]
 
 
 class Look(NamedTuple):
     """How some layers of one forward pass see: all of one View of the config."""
 
     turn: Turn | None  # None: positions were added to the embeddings
-    mask: Any  # what the attention backend prepared
+    mask: Any  # what the mixer's owner prepared; None where it needs none
+
+
+@runtime_checkable  # Sight is checked at run time in tests
+class Mixer(Protocol):
+    """How queries meet keys: within the rows of a batch, or with what was kept of earlier passes as well (infer/forward)."""
+
+    def __call__(self, layer: int, look: Look, heads: Heads) -> Float[Tensor, "b h t c"]:
+        """What each query gathers from the values that it may see in this layer."""
+        ...
 
 
 class Sight(NamedTuple):
     """What the layers of one forward pass share."""
 
     looks: tuple[Look, ...]
-    attend: Attend
-    cache: KVCache | None
+    mixer: Mixer
 
 
 class Attention(nn.Module):
@@ -58,16 +64,14 @@ class Attention(nn.Module):
         """What the block adds to the residual stream."""
         look = sight.looks[self.look]
         q, k, v = self._projected(x, look.turn)
-        if sight.cache is not None:
-            k, v = sight.cache.extend(self.layer, k, v)  # b k s c
-        mixed = sight.attend(q, k, v, look.mask)  # b h t c
+        mixed = sight.mixer(self.layer, look, (q, k, v))  # b h t c
         out: Tensor = self.o(mixed.transpose(1, 2).flatten(2))
         return out
 
     def _projected(self, x: Float[Tensor, "b t d"], turn: Turn | None) -> Heads:
         """Queries, keys and values, heads first, normed and turned to their place."""
-        # One product instead of three: a tenth of a block's matrix time at width 128, and its gradient needs no sums.
-        fused = self.product(x, torch.cat([self.q.weight, self.k.weight, self.v.weight]), self._bias())
+        weights, biases = (self.q.weight, self.k.weight, self.v.weight), (self.q.bias, self.k.bias, self.v.bias)
+        fused = self.product(x, weights, biases)
         if self.norms_whole:
             fused = self._whole_normed(fused)
         heads = fused.view(*x.shape[:2], -1, self.head_dim)  # b t h+k+k c
@@ -81,11 +85,6 @@ class Attention(nn.Module):
         if self.q_norm is not None and self.k_norm is not None and not self.norms_whole:
             q, k = self.q_norm(q), self.k_norm(k)
         return q.transpose(1, 2).contiguous(), k.transpose(1, 2).contiguous(), v.transpose(1, 2).contiguous()
-
-    def _bias(self) -> Tensor | None:
-        if self.q.bias is None or self.k.bias is None or self.v.bias is None:
-            return None
-        return torch.cat([self.q.bias, self.k.bias, self.v.bias])
 
     def _whole_normed(self, fused: Float[Tensor, "b t n"]) -> Float[Tensor, "b t n"]:
         """Queries and keys normed over all their heads at once."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from whorl.model.fused import can_run, cross_entropy_
+from whorl.model.head_matrix import head_matrix
 
 __all__ = ["TokenLoss", "chunked_cross_entropy", "token_logprobs"]
 
@@ -42,18 +43,14 @@ def _rows(vocab_size: int, device: torch.device) -> int:
 class _Pad:
     """Memory for one chunk of logits and one of slopes, used again by every chunk: fresh pages cost more than the softmax."""
 
-    def __init__(self, rows: int, matrix: Tensor, bias: Tensor | None) -> None:
-        shape = (rows, matrix.shape[0])
-        self.matrix, self.bias = matrix, None if bias is None else bias.to(matrix.dtype)
-        self.logits = torch.empty(shape, dtype=matrix.dtype, device=matrix.device)
+    def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor | None, *, rows: int) -> None:
+        self.matrix = head_matrix(weight, bias, hidden.dtype)
+        self.logits = hidden.new_empty(min(rows, len(hidden)), len(weight))
         self.slopes: Tensor | None = None  # made when they are first asked for
 
     def logits_of(self, hidden: Tensor) -> Tensor:
         """Logits of some rows, in the dtype of `hidden`, valid until the next call."""
-        out = self.logits[: len(hidden)]
-        if self.bias is None:
-            return torch.mm(hidden, self.matrix.T, out=out)
-        return torch.addmm(self.bias, hidden, self.matrix.T, out=out)
+        return self.matrix.logits(hidden, out=self.logits[: len(hidden)])
 
     def probabilities_of(self, logits: Tensor) -> Tensor:
         """float32, valid until the next call."""
@@ -76,7 +73,7 @@ class _SummedLoss(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
         targets, weights, extras, rows = rest
         targets = targets.masked_fill(weights == 0, 0)
-        pad = _Pad(min(rows, len(hidden)), weight.to(hidden.dtype), bias)
+        pad = _Pad(hidden, weight, bias, rows=rows)
         plain, optimised = torch.empty((2, len(hidden)), dtype=torch.float32, device=hidden.device)
         slopes_of = _Gradients(hidden, weight, bias, ctx.needs_input_grad)
         is_one_pass = can_run(pad.logits) and bias is None and not any(extras)
@@ -109,8 +106,11 @@ class _Gradients:
 
     def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor | None, wanted: tuple[bool, ...]) -> None:
         self.inputs = hidden
-        self.hidden = torch.empty_like(hidden) if wanted[0] else None
-        self.weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
+        self.hidden = hidden.new_empty(hidden.shape) if wanted[0] else None
+        # The first rows write it, the others add to it.
+        self.weight: Tensor | None = None
+        self.wants_weight = wanted[1]
+        self.shape = weight.shape
         self.bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and wanted[2] else None
         self.dtypes = weight.dtype, None if bias is None else bias.dtype
 
@@ -118,17 +118,19 @@ class _Gradients:
         """Count the rows `part`, whose losses have these slopes with respect to their logits."""
         if self.bias is not None:
             self.bias += torch.mv(slopes.T, weights)
-        if self.hidden is None and self.weight is None:
+        if self.hidden is None and not self.wants_weight:
             return
         low = pad.lowered(slopes)
         if self.hidden is not None:
-            torch.mm(low, pad.matrix, out=self.hidden[part])
-        if self.weight is not None:
-            self.weight += low.T @ (self.inputs[part] * weights[:, None].to(low.dtype))
+            pad.matrix.gathered(low, out=self.hidden[part])
+        if self.wants_weight:
+            self.weight = pad.matrix.add_gradient(self.weight, low, self.inputs[part] * weights[:, None].to(low.dtype))
 
     def finished(self, weights: Tensor) -> tuple[Tensor | None, ...]:
         """All three in the dtypes of what they belong to."""
         hidden = None if self.hidden is None else self.hidden.mul_(weights[:, None])
+        if self.wants_weight and self.weight is None:  # of no rows at all
+            self.weight = weights.new_zeros(self.shape)
         sums = zip((self.weight, self.bias), self.dtypes, strict=True)
         return hidden, *(None if found is None else found.to(dtype) for found, dtype in sums)
 
@@ -193,7 +195,7 @@ def token_logprobs(
 ) -> Float[Tensor, " n"]:
     """Log-probability of each target in nats, float32; at most `chunk` rows of logits exist at a time (default: 512)."""
     rows = chunk or _rows(weight.shape[0], weight.device)
-    pad = _Pad(min(rows, len(hidden)), weight.to(hidden.dtype), bias)
+    pad = _Pad(hidden, weight, bias, rows=rows)
     out = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
     for start in range(0, len(hidden), rows):
         part = slice(start, start + rows)

@@ -9,7 +9,6 @@ https://arxiv.org/abs/2401.06066.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +21,7 @@ from whorl.model.config import ModelConfig
 from whorl.model.layers import ACTIVATIONS, Linear, build_mlp, gate_of
 from whorl.model.router import Router, Routing
 
-__all__ = ["Experts", "Matrices", "build_feed_forward", "grouped", "halves_gated", "looped"]
+__all__ = ["Experts", "Matrices", "build_feed_forward", "everywhere", "grouped", "looped"]
 
 _ALIGNED = 16  # bytes: torch's grouped product takes only rows that are whole multiples
 
@@ -33,11 +32,6 @@ class Matrices(NamedTuple):
     inner: Float[Tensor, "e w d"]  # gated: gates above ups, w is twice the width of an expert
     between: Callable[[Tensor], Tensor]  # (n w) -> (n i), i the width of an expert
     downs: Float[Tensor, "e d i"]
-
-
-def halves_gated(gate: Callable[[Tensor, Tensor], Tensor], inner: Float[Tensor, "n w"]) -> Float[Tensor, "n i"]:
-    """A gate (see layers.gate_of) on the first half of the channels, opened for the second."""
-    return gate(*inner.chunk(2, dim=-1))
 
 
 class _Plan(NamedTuple):
@@ -70,6 +64,16 @@ def looped(x: Float[Tensor, "n d"], routing: Routing, matrices: Matrices) -> Flo
     return total.to(x.dtype)
 
 
+def everywhere(x: Float[Tensor, "n d"], routing: Routing, matrices: Matrices) -> Float[Tensor, "n d"]:
+    """The same with every expert given every token, chosen or not: shapes that no choice changes, so a token's result has the
+    same bits whatever the tokens beside it choose."""
+    total = torch.zeros_like(x, dtype=torch.float32)
+    for expert, (inner, down) in enumerate(zip(matrices.inner, matrices.downs, strict=True)):
+        weight = (routing.weights * (routing.chosen == expert)).sum(dim=-1, keepdim=True)
+        total += matrices.between(x @ inner.T) @ down.T * weight
+    return total.to(x.dtype)
+
+
 class Experts(nn.Module):
     """sum over chosen experts of weight * down(act(gate x) * up x), plus a shared one that every token uses.
 
@@ -86,18 +90,30 @@ class Experts(nn.Module):
         narrow = config.model_copy(update={"mlp_width": config.shared_width, "mlp_bias": False})
         self.shared = build_mlp(narrow) if config.shared_width else None
         self.shared_gate = Linear(config.width, 1) if config.shared_gate else None
-        gate = partial(halves_gated, gate_of(config.activation))
-        self.between: Callable[[Tensor], Tensor] = gate if config.gated else ACTIVATIONS[config.activation]
+        self.mixed: Callable[[Tensor, Routing], Tensor] | None = None  # model/packed puts its own product of the experts here
+        self.between: Callable[[Tensor], Tensor] = (gate_of if config.gated else ACTIVATIONS.__getitem__)(config.activation)
 
     def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         """What the block adds to the residual stream."""
         rows = x.flatten(0, -2)
-        out = grouped(rows, self.router(rows), self._matrices(x.dtype)).view_as(x)
+        mixed = self._grouped if self.mixed is None else self.mixed
+        out = mixed(rows, self.router(rows)).view_as(x)
         return out if self.shared is None else out + self._shared(x, self.shared)
+
+    def fix_shapes(self) -> None:
+        """From now on give every token to every expert; see `everywhere`. What was packed stays as it is."""
+        if self.mixed is None:
+            self.mixed = self._everywhere
+
+    def _everywhere(self, x: Float[Tensor, "n d"], routing: Routing) -> Float[Tensor, "n d"]:
+        return everywhere(x, routing, self._matrices(x.dtype))
 
     def _shared(self, x: Float[Tensor, "b t d"], expert: nn.Module) -> Float[Tensor, "b t d"]:
         out: Tensor = expert(x)
         return out if self.shared_gate is None else out * self.shared_gate(x).sigmoid()
+
+    def _grouped(self, x: Float[Tensor, "n d"], routing: Routing) -> Float[Tensor, "n d"]:
+        return grouped(x, routing, self._matrices(x.dtype))
 
     def _matrices(self, dtype: torch.dtype) -> Matrices:
         # Gates and ups in one product, as in model/attention.

@@ -15,7 +15,8 @@ from torch.autograd.function import once_differentiable
 
 from whorl.core.errors import ConfigError, ResourceError
 from whorl.model.attention import Attention
-from whorl.model.layers import Linear, product
+from whorl.model.kernels import stacked
+from whorl.model.layers import GatedMLP, Linear, bias_of, product
 from whorl.model.transformer import Transformer
 
 __all__ = ["Rounded", "fp8_product", "rounded", "use_fp8"]
@@ -80,17 +81,18 @@ def _turned(matrix: Rounded) -> Rounded:
 
 
 def fp8_product(
-    x: Float[Tensor, "... i"], weight: Float[Tensor, "o i"], bias: Float[Tensor, " o"] | None = None
+    x: Float[Tensor, "... i"], weights: tuple[Float[Tensor, "_ i"], ...], biases: tuple[Float[Tensor, " _"] | None, ...]
 ) -> Float[Tensor, "... o"]:
-    """x W^T (+ b) in eight bits while gradients are recorded; else in the dtype of x, so that what is kept is what is watched.
+    """layers.product in eight bits while gradients are recorded; else as it is, so that what is kept is what is watched.
 
     Wants i, o and the number of vectors to be multiples of 16.
     """
     if not torch.is_grad_enabled():
-        return product(x, weight, bias)
+        return product(x, weights, biases)
     apply: Any = _Product.apply  # untyped in torch
-    out: Tensor = apply(x.flatten(0, -2), weight).unflatten(0, x.shape[:-1])
-    return out if bias is None else out + bias.to(out.dtype)
+    out: Tensor = apply(x.flatten(0, -2), stacked(weights, weights[0].dtype)).unflatten(0, x.shape[:-1])
+    bias = bias_of(biases, out.dtype)
+    return out if bias is None else out + bias
 
 
 def use_fp8(model: Transformer, width: int) -> int:
@@ -109,7 +111,7 @@ def use_fp8(model: Transformer, width: int) -> int:
                 f"fp8: blocks.{name} is {tuple(one.weight.shape)}; want multiples of {MULTIPLE}; choose other widths or bf16"
             )
     for module in model.blocks.modules():
-        if isinstance(module, Linear | Attention):
+        if isinstance(module, Linear | Attention | GatedMLP):
             module.product = fp8_product
     return len(maps)
 

@@ -64,18 +64,19 @@ def normed_backward(x: Tensor, weight: Tensor, *, scale: Tensor, grad: Tensor) -
     return grad_x, shares.sum(0)
 
 
-def gated(gate: BFloat16[Tensor, "..."], up: BFloat16[Tensor, "..."]) -> BFloat16[Tensor, "..."]:
-    """silu(gate) * up."""
-    out = torch.empty_like(gate)
-    _GATE.run(gate.numel(), _CHUNK, gate, up, out)
+def gated(both: BFloat16[Tensor, "... f"]) -> BFloat16[Tensor, "... e"]:
+    """silu(gate) * up, of gates and behind them ups."""
+    width = both.shape[-1] // 2
+    out = both.new_empty(*both.shape[:-1], width)
+    _GATE.run(out.numel() // width, _rows(width), both, out, width)
     return out
 
 
-def gated_backward(gate: Tensor, up: Tensor, *, grad: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of gate and up."""
-    grad_gate, grad_up = torch.empty_like(gate), torch.empty_like(up)
-    _GATE_BACK.run(gate.numel(), _CHUNK, gate, up, grad, grad_gate, grad_up)
-    return grad_gate, grad_up
+def gated_backward(both: Tensor, *, grad: Tensor) -> BFloat16[Tensor, "... f"]:
+    """Gradient of gates and ups."""
+    out, width = torch.empty_like(both), grad.shape[-1]
+    _GATE_BACK.run(grad.numel() // width, _rows(width), both, grad, out, width)
+    return out
 
 
 def turned(fused: BFloat16[Tensor, "b t n c"], *, cos: Tensor, sin: Tensor, num_kv: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -192,10 +193,12 @@ def _NORM_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
 
 @Loop
 def _GATE(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    gate, up, out = words(p[4], 1, p[2])[0], words(p[5], 1, p[2])[0], words(p[6], 1, p[2])[0]
+    width = p[6]
+    both, out = words(p[4], p[2], 2 * width), words(p[5], p[2], width)
     first, end = claimed(p)
     while first < end:
-        _gate(gate[first:end], up[first:end], out[first:end])
+        for r in range(first, end):
+            _gate(both[r, :width], both[r, width:], out[r])
         first, end = claimed(p)
 
 
@@ -208,11 +211,12 @@ def _gate(gate, up, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
 
 @Loop
 def _GATE_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    gate, up, grad = words(p[4], 1, p[2])[0], words(p[5], 1, p[2])[0], words(p[6], 1, p[2])[0]
-    grad_gate, grad_up = words(p[7], 1, p[2])[0], words(p[8], 1, p[2])[0]
+    width = p[7]
+    both, grad, out = words(p[4], p[2], 2 * width), words(p[5], p[2], width), words(p[6], p[2], 2 * width)
     first, end = claimed(p)
     while first < end:
-        _gate_back(gate[first:end], up[first:end], grad[first:end], grad_gate[first:end], grad_up[first:end])
+        for r in range(first, end):
+            _gate_back(both[r, :width], both[r, width:], grad[r], out[r, :width], out[r, width:])
         first, end = claimed(p)
 
 

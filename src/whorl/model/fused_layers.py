@@ -38,18 +38,19 @@ def layer_normed_backward(
     return grad_x, both[:d], both[d:]
 
 
-def gelu_gated(gate: BFloat16[Tensor, "..."], up: BFloat16[Tensor, "..."]) -> BFloat16[Tensor, "..."]:
-    """gelu(gate) * up, with the exact gelu."""
-    out = torch.empty_like(gate)
-    _GATE.run(gate.numel(), _CHUNK, gate, up, out)
+def gelu_gated(both: BFloat16[Tensor, "... f"]) -> BFloat16[Tensor, "... e"]:
+    """gelu(gate) * up, of gates and behind them ups, with the exact gelu."""
+    width = both.shape[-1] // 2
+    out = both.new_empty(*both.shape[:-1], width)
+    _GATE.run(out.numel() // width, max(1, _CHUNK // width), both, out, width)
     return out
 
 
-def gelu_gated_backward(gate: Tensor, up: Tensor, *, grad: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of gate and up."""
-    grad_gate, grad_up = torch.empty_like(gate), torch.empty_like(up)
-    _GATE_BACK.run(gate.numel(), _CHUNK, gate, up, grad, grad_gate, grad_up)
-    return grad_gate, grad_up
+def gelu_gated_backward(both: Tensor, *, grad: Tensor) -> BFloat16[Tensor, "... f"]:
+    """Gradient of gates and ups."""
+    out, width = torch.empty_like(both), grad.shape[-1]
+    _GATE_BACK.run(grad.numel() // width, max(1, _CHUNK // width), both, grad, out, width)
+    return out
 
 
 @Loop
@@ -115,10 +116,12 @@ def _below(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 @Loop
 def _GATE(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    gate, up, out = words(p[4], 1, p[2])[0], words(p[5], 1, p[2])[0], words(p[6], 1, p[2])[0]
+    width = p[6]
+    both, out = words(p[4], p[2], 2 * width), words(p[5], p[2], width)
     first, end = claimed(p)
     while first < end:
-        _gate(gate[first:end], up[first:end], out[first:end])
+        for r in range(first, end):
+            _gate(both[r, :width], both[r, width:], out[r])
         first, end = claimed(p)
 
 
@@ -132,11 +135,12 @@ def _gate(gate, up, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
 
 @Loop
 def _GATE_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    gate, up, grad = words(p[4], 1, p[2])[0], words(p[5], 1, p[2])[0], words(p[6], 1, p[2])[0]
-    grad_gate, grad_up = words(p[7], 1, p[2])[0], words(p[8], 1, p[2])[0]
+    width = p[7]
+    both, grad, out = words(p[4], p[2], 2 * width), words(p[5], p[2], width), words(p[6], p[2], 2 * width)
     first, end = claimed(p)
     while first < end:
-        _gate_back(gate[first:end], up[first:end], grad[first:end], grad_gate[first:end], grad_up[first:end])
+        for r in range(first, end):
+            _gate_back(both[r, :width], both[r, width:], grad[r], out[r, :width], out[r, width:])
         first, end = claimed(p)
 
 

@@ -17,7 +17,7 @@ from whorl.model import fused as one_pass
 from whorl.model import fused_layers
 from whorl.model.rope import Turn
 
-__all__ = ["Heads", "attended", "gelu_gated", "layer_norm", "rms_norm", "silu_gated", "squared_relu", "turned_heads"]
+__all__ = ["Heads", "attended", "gelu_gated", "layer_norm", "rms_norm", "silu_gated", "squared_relu", "stacked", "turned_heads"]
 
 Heads = tuple[Float[Tensor, "b h t c"], Float[Tensor, "b k t c"], Float[Tensor, "b k t c"]]  # queries, keys, values
 
@@ -30,12 +30,13 @@ def rms_norm(x: Float[Tensor, "... d"], weight: Float[Tensor, " d"], *, eps: flo
     return out
 
 
-def silu_gated(gate: Float[Tensor, "..."], up: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """gate / (1 + exp(-gate)) * up."""
-    if not one_pass.can_run(gate, up):
+def silu_gated(both: Float[Tensor, "... f"]) -> Float[Tensor, "... e"]:
+    """gate / (1 + exp(-gate)) * up, of gates and behind them ups."""
+    if not one_pass.can_run(both):
+        gate, up = both.chunk(2, dim=-1)
         return functional.silu(gate) * up
     apply: Any = _Gate.apply
-    out: Tensor = apply(gate, up, one_pass.gated, one_pass.gated_backward)
+    out: Tensor = apply(both, one_pass.gated, one_pass.gated_backward)
     return out
 
 
@@ -51,12 +52,22 @@ def layer_norm(
     return out
 
 
-def gelu_gated(gate: Float[Tensor, "..."], up: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """gelu(gate) * up, with the exact gelu."""
-    if not one_pass.can_run(gate, up):
+def gelu_gated(both: Float[Tensor, "... f"]) -> Float[Tensor, "... e"]:
+    """gelu(gate) * up, of gates and behind them ups, with the exact gelu."""
+    if not one_pass.can_run(both):
+        gate, up = both.chunk(2, dim=-1)
         return functional.gelu(gate) * up
     apply: Any = _Gate.apply
-    out: Tensor = apply(gate, up, fused_layers.gelu_gated, fused_layers.gelu_gated_backward)
+    out: Tensor = apply(both, fused_layers.gelu_gated, fused_layers.gelu_gated_backward)
+    return out
+
+
+def stacked(weights: tuple[Float[Tensor, "_ ..."], ...], dtype: torch.dtype) -> Float[Tensor, "o ..."]:
+    """The weights one below another, in another dtype: one pass over each, none for one that is right already."""
+    if len(weights) == 1:
+        return weights[0].to(dtype)
+    apply: Any = _Stacked.apply
+    out: Tensor = apply(dtype, *weights)
     return out
 
 
@@ -133,21 +144,36 @@ class _OnePassNorm(torch.autograd.Function):
 
 
 class _Gate(torch.autograd.Function):
-    """A gate in one pass: `gated(gate, up)` and `slopes(gate, up, grad=)` are its loops."""
+    """A gate in one pass: `gated(both)` and `slopes(both, grad=)` are its loops."""
 
     @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor, gated: Any, slopes: Any) -> Tensor:  # noqa: ANN401
-        gate, up = gate.contiguous(), up.contiguous()
-        ctx.save_for_backward(gate, up)
+    def forward(ctx: Any, both: Tensor, gated: Any, slopes: Any) -> Tensor:  # noqa: ANN401
+        both = both.contiguous()
+        ctx.save_for_backward(both)
         ctx.slopes = slopes
-        out: Tensor = gated(gate, up)
+        out: Tensor = gated(both)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        gate, up = ctx.saved_tensors
-        return *ctx.slopes(gate, up, grad=grad.contiguous()), None, None
+        (both,) = ctx.saved_tensors
+        return ctx.slopes(both, grad=grad.contiguous()), None, None
+
+
+class _Stacked(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *weights: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.sizes, ctx.dtypes = [len(one) for one in weights], [one.dtype for one in weights]
+        out = weights[0].new_empty(sum(ctx.sizes), *weights[0].shape[1:], dtype=dtype)
+        for place, one in zip(torch.split(out, ctx.sizes), weights, strict=True):
+            place.copy_(one)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        return None, *(part.to(dtype) for part, dtype in zip(torch.split(grad, ctx.sizes), ctx.dtypes, strict=True))
 
 
 class _OnePassLayerNorm(torch.autograd.Function):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from whorl.model.config import RopeScaling
 
-__all__ = ["Turn", "rotary_table", "turn_at"]
+__all__ = ["Turn", "frequencies", "magnitude", "rotary_table", "turn_at"]
 
 
 class Turn(NamedTuple):
@@ -26,14 +26,17 @@ class Turn(NamedTuple):
 
 def rotary_table(positions: int, head_dim: int, *, theta: float, scaling: RopeScaling | None = None) -> Float[Tensor, "2 p c"]:
     """Cosines and signed sines of every position, float32, on the CPU even where parameters are only shapes."""
-    frequencies = _frequencies(head_dim, theta)
-    magnitude = 1.0
-    if scaling is not None:
-        frequencies = _STRETCHED[scaling.kind](frequencies, scaling, theta)
-        magnitude = _magnitude(scaling)
-    angles = torch.outer(torch.arange(positions, device="cpu").float(), frequencies)  # p c/2
-    cos, sin = angles.cos() * magnitude, angles.sin() * magnitude
+    grown = 1.0 if scaling is None else magnitude(scaling)
+    turns = frequencies(head_dim, theta=theta, scaling=scaling)
+    angles = torch.outer(torch.arange(positions, device="cpu").float(), turns)  # p c/2
+    cos, sin = angles.cos() * grown, angles.sin() * grown
     return torch.stack([torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)])
+
+
+def frequencies(head_dim: int, *, theta: float, scaling: RopeScaling | None = None) -> Float[Tensor, " f"]:
+    """By how much each pair of channels turns from one position to the next, float32, on the CPU."""
+    plain = _frequencies(head_dim, theta)
+    return plain if scaling is None else _STRETCHED[scaling.kind](plain, scaling, theta)
 
 
 def turn_at(table: Float[Tensor, "2 p c"], positions: Int[Tensor, "b t"], *, heads: int, dtype: torch.dtype) -> Turn:
@@ -77,7 +80,8 @@ def _channel_turning(turns: float, scaling: RopeScaling, theta: float, num_frequ
     return num_frequencies * math.log(scaling.original_positions / (turns * 2 * math.pi)) / math.log(theta)
 
 
-def _magnitude(scaling: RopeScaling) -> float:
+def magnitude(scaling: RopeScaling) -> float:
+    """What cosines and sines are multiplied with."""
     if scaling.kind != "yarn":
         return 1.0
     return scaling.magnitude if scaling.magnitude is not None else 0.1 * math.log(scaling.factor) + 1.0

@@ -9,6 +9,7 @@ which numba does not know: kept in 16-bit words, computed in float32, rounded to
 import ctypes
 import os
 import struct
+from array import array
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
@@ -25,13 +26,18 @@ from whorl.core.kernels import callback
 
 __all__ = [
     "FAST",
+    "HEAD",
     "Loop",
+    "as_number",
     "bits",
+    "bits_of",
     "can_run",
     "claimed",
     "exponential",
+    "float_of",
     "floats",
     "inline",
+    "ints",
     "kept",
     "longs",
     "narrow",
@@ -72,11 +78,15 @@ class Loop:
     def run(self, rows: int, chunk: int, *given: Tensor | float) -> None:
         """Carry it out on `rows` rows, `chunk` at a time. A tensor is given as its address (it must be contiguous), an integer
         as it is, a float by its bits."""
-        numbers = np.array([0, 0, rows, chunk, *map(_as_number, given)], dtype=np.int64)
-        numbers[1] = numbers.ctypes.data
+        self.start(array("q", (0, 0, rows, chunk, *map(as_number, given))))
+
+    def start(self, numbers: "array[int]") -> None:
+        """The same on numbers the caller has laid out: the HEAD, whose second is filled in here, and the loop's own. What they
+        are addresses of must live meanwhile."""
+        numbers[1] = address = numbers.buffer_info()[0]
         parallel = _parallel()
         assert parallel is not None, "who runs a loop has asked can_run"
-        parallel(self._address(), numbers.ctypes.data, min(torch.get_num_threads(), -(-rows // chunk)), 0)
+        parallel(self._address(), address, min(torch.get_num_threads(), -(-numbers[2] // numbers[3])), 0)
 
 
 def can_run(*tensors: Tensor) -> bool:
@@ -86,7 +96,8 @@ def can_run(*tensors: Tensor) -> bool:
     return all(x.device.type == "cpu" and x.dtype is torch.bfloat16 and type(x) is Tensor for x in tensors)
 
 
-def _as_number(value: Tensor | float) -> int:
+def as_number(value: Tensor | float) -> int:
+    """How a loop is told a number: a tensor by its address, a float by its bits."""
     if isinstance(value, Tensor):
         return value.data_ptr()
     return value if isinstance(value, int) else int(struct.unpack("<q", struct.pack("<d", value))[0])
@@ -99,9 +110,9 @@ def _cast(result: Any, argument: Any, convert: Callable[[Any, Any, Any], Any]) -
     return intrinsic(typed)
 
 
-_float_of = _cast(types.float32, types.int32, lambda _, b, x: b.bitcast(x, ir.FloatType()))
+float_of = _cast(types.float32, types.int32, lambda _, b, x: b.bitcast(x, ir.FloatType()))
 _double_of = _cast(types.float64, types.int64, lambda _, b, x: b.bitcast(x, ir.DoubleType()))
-_bits_of = _cast(types.uint32, types.float32, lambda _, b, x: b.bitcast(x, ir.IntType(32)))
+bits_of = _cast(types.uint32, types.float32, lambda _, b, x: b.bitcast(x, ir.IntType(32)))
 _memory = _cast(types.voidptr, types.int64, lambda c, b, x: b.inttoptr(x, c.get_value_type(types.voidptr)))
 _claim = _cast(  # add one to the number at an address, whoever else does so at the moment; what it was before
     types.int64,
@@ -138,6 +149,12 @@ def floats(address, rows, columns):  # type: ignore[no-untyped-def]  # noqa: ANN
 
 
 @inline
+def ints(address, rows, columns):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """The int32 numbers at an address."""
+    return _array(_memory(address), (rows, columns), np.int32)
+
+
+@inline
 def longs(address, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """The int64 numbers at an address."""
     return _array(_memory(address), (count,), np.int64)
@@ -158,13 +175,13 @@ def number(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 @inline
 def wide(word):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """bfloat16 to float32: exact."""
-    return _float_of(np.int32(np.uint32(np.uint16(word)) << np.uint32(16)))
+    return float_of(np.int32(np.uint32(np.uint16(word)) << np.uint32(16)))
 
 
 @inline
 def narrow(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """float32 to bfloat16, to nearest even. What is not a number stays none: its mantissa cannot round over."""
-    found = _bits_of(value)
+    found = bits_of(value)
     rounded = (found + np.uint32(0x7FFF) + ((found >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return np.uint16(rounded if value == value else np.uint32(0x7FC0))
 
@@ -172,7 +189,7 @@ def narrow(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 @inline
 def kept(value, is_kept):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """The value, or 0 where the byte is 0 rather than 1, whatever the value: chosen by its bits, without a branch."""
-    return _float_of(np.int32(_bits_of(value) & np.uint32(-np.int32(is_kept))))
+    return float_of(np.int32(bits_of(value) & np.uint32(-np.int32(is_kept))))
 
 
 @inline
@@ -190,4 +207,4 @@ def exponential(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     p = p * f + np.float32(2.402264791363012e-1)
     p = p * f + np.float32(6.931472028550421e-1)
     p = p * f + np.float32(1.0)
-    return _float_of((np.int32(n) + np.int32(127)) << np.int32(23)) * p
+    return float_of((np.int32(n) + np.int32(127)) << np.int32(23)) * p

@@ -11,17 +11,16 @@ from typing import Any, Self
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from whorl.core.seed import Seed
 from whorl.model.attend import Attend, BackendName, build_attend
-from whorl.model.attention import Attention, Look, Sight
-from whorl.model.cache import KVCache
+from whorl.model.attention import Attention, Look, Mixer, Sight
 from whorl.model.config import ModelConfig, View
 from whorl.model.experts import build_feed_forward
 from whorl.model.heads import Pooler, Transform
 from whorl.model.initialize import allocate, initialize
-from whorl.model.layers import Dropout, Linear, build_norm, cast
+from whorl.model.kernels import Heads
+from whorl.model.layers import Dropout, Linear, Product, build_norm, product
 from whorl.model.mask import MaskSpec, Scene
 from whorl.model.rope import Turn, rotary_table, turn_at
 
@@ -66,6 +65,17 @@ class OutputNormBlock(Block):
         return out
 
 
+class _Within:
+    """The mixer of a batch whose rows are whole: every key a query may see is in its row."""
+
+    def __init__(self, attend: Attend) -> None:
+        self._attend = attend
+
+    def __call__(self, layer: int, look: Look, heads: Heads) -> Float[Tensor, "b h t c"]:
+        del layer
+        return self._attend(*heads, look.mask)
+
+
 _BLOCKS: Mapping[str, type[Block]] = {"pre": Block, "post": PostNormBlock, "output": OutputNormBlock}
 
 
@@ -89,6 +99,7 @@ class Transformer(nn.Module):
         self.norm = build_norm(config, present=config.final_norm)
         self.transform = Transform(config) if config.head_transform else None
         self.unembed = None if config.tied else Linear(config.width, config.vocab_size)
+        self.head_product: Product = product  # of the output matrix, whichever it is; see layers.Linear
         self.head_bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.head_bias else None
         self.pooler = Pooler(config) if config.pooler_dense else None
         self.classifier = Linear(config.width, config.classes, bias=True) if config.classes else None
@@ -109,6 +120,21 @@ class Transformer(nn.Module):
         initialize(model, config, seed=seed)
         return model
 
+    def twin(self) -> Self:
+        """Another model of the same parameters, the tensors themselves; what is hung into its modules does not touch this one.
+
+        It computes in the same dtype and does not drop out.
+        """
+        with torch.device("meta"):
+            other = type(self)(self.config)
+        own = {name: tensor.detach() for name, tensor in self.named_parameters()}
+        other.load_state_dict(own | dict(self.named_buffers()), strict=False, assign=True)
+        for name, buffer in self.named_buffers():
+            owner, _, last = name.rpartition(".")
+            other.get_submodule(owner)._buffers[last] = buffer
+        other.compute_dtype, other.backend = self.compute_dtype, self.backend
+        return other.eval().requires_grad_(requires_grad=False)
+
     @property
     def head_weight(self) -> Float[Tensor, "v d"]:
         """The output matrix."""
@@ -128,23 +154,20 @@ class Transformer(nn.Module):
         mask: MaskSpec | None = None,
         positions: Int[Tensor, "b t"] | None = None,
         segments: Int[Tensor, "b t"] | None = None,
-        cache: KVCache | None = None,
+        mixer: Mixer | None = None,
     ) -> Float[Tensor, "b t d"]:
         """Hidden states after the final norm, in the compute dtype.
 
-        `positions` restart wherever the caller wants them to (packed rows); default: columns. `segments` default to 0. With a
-        cache, `ids` are the columns after `cache.length`, and the cache is filled with them.
+        `positions` restart wherever the caller wants them to (packed rows); default: columns. `segments` default to 0. A
+        mixer knows by itself who sees whom; without one, places see their own row as `mask` says.
         """
-        past = 0 if cache is None else cache.length
+        assert mixer is None or mask is None, "a mixer brings its own rules of sight"
         if positions is None:
-            positions = torch.arange(past, past + ids.shape[1], device=ids.device).unsqueeze(0)
-        spec = mask or MaskSpec()
-        sight = self._sight(spec, positions, num_queries=ids.shape[1], cache=cache)
+            positions = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
+        sight = self._sight(mask or MaskSpec(), positions, mixer=mixer)
         x = self._embedded(ids, positions, segments)
         for block in self.blocks:
             x = block(x, sight)
-        if cache is not None:
-            cache.advance(ids.shape[1], spec.docs)
         out: Tensor = self.norm(x)
         return out
 
@@ -154,8 +177,11 @@ class Transformer(nn.Module):
 
     def head(self, hidden: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
         """Logits, in the dtype of `hidden`."""
-        ready = self.before_head(hidden)
-        return functional.linear(ready, self.head_weight.to(ready.dtype), cast(self.head_bias, ready.dtype))
+        return self.head_product(self.before_head(hidden), (self.head_weight,), (self.head_bias,))
+
+    def logits(self, hidden: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
+        """Logits in float32 whatever the model computes in: in bf16 the best tokens would often tie."""
+        return self.head_product(self.before_head(hidden).float(), (self.head_weight,), (self.head_bias,))
 
     def classify(self, pooled: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         """Scores of the classes, from what stands for each sequence (model/heads)."""
@@ -172,21 +198,23 @@ class Transformer(nn.Module):
         out: Tensor = self.drop(self.embed_norm(x.to(self.compute_dtype)))
         return out
 
-    def _sight(self, spec: MaskSpec, positions: Tensor, *, num_queries: int, cache: KVCache | None) -> Sight:
+    def _sight(self, spec: MaskSpec, positions: Tensor, *, mixer: Mixer | None) -> Sight:
         """One mask and one turn for each way that layers of this model see."""
-        attend = build_attend(self.backend, device=positions.device, dtype=self.compute_dtype)
-        masks = {view.window: self._mask(attend, spec, view, num_queries=num_queries, cache=cache) for view in self.views}
+        masks: dict[int | None, Any] = {}
+        if mixer is None:
+            attend = build_attend(self.backend, device=positions.device, dtype=self.compute_dtype)
+            masks = {view.window: self._mask(attend, spec, view, num_queries=positions.shape[1]) for view in self.views}
+            mixer = _Within(attend)
         turns = {table: self._turn(table, positions) for table in self._tables.values()}
-        looks = tuple(Look(turns.get(self._tables.get(view[1:], "")), masks[view.window]) for view in self.views)
-        return Sight(looks, attend, cache)
+        looks = tuple(Look(turns.get(self._tables.get(view[1:], "")), masks.get(view.window)) for view in self.views)
+        return Sight(looks, mixer)
 
-    def _mask(self, attend: Attend, spec: MaskSpec, view: View, *, num_queries: int, cache: KVCache | None) -> Any:  # noqa: ANN401
+    def _mask(self, attend: Attend, spec: MaskSpec, view: View, *, num_queries: int) -> Any:  # noqa: ANN401
         config, device = self.config, self.head_weight.device
         windows = [window for window in (spec.window, view.window) if window is not None]
         causal = config.causal if spec.causal is None else spec.causal
         rules = replace(spec, causal=causal, window=min(windows, default=None))
-        past, past_docs = (0, None) if cache is None else (cache.length, cache.docs)
-        scene = Scene(rules, num_queries, device, past=past, past_docs=past_docs)
+        scene = Scene(rules, num_queries, device)
         return attend.prepare(scene, heads=config.heads, kv_heads=config.kv_heads, dtype=self.compute_dtype)
 
     def _turn(self, table: str, positions: Tensor) -> Turn:

@@ -117,7 +117,20 @@ class Renderer:
         For any conversation whose turn k is the assistant's, `prompt(m[:k])` begins `render(m).ids`. Raises UsageError
         when the last turn is already the assistant's.
         """
-        ids = self.render(messages).ids
+        return self._opened(messages, self.render(messages).ids)
+
+    def prompt_of(self, messages: Sequence[Message], contents: Sequence[Sequence[int]]) -> list[int]:
+        """`prompt`, of turns whose contents are ids already: what a model has said is not cut into tokens a second time.
+
+        `contents` are one per message and hold no markup. Raises as `prompt` does.
+        """
+        assert len(contents) == len(messages), "every message has its content"
+        self._check_roles()
+        check_messages(messages)
+        return self._opened(messages, self._assemble(messages, map(list, contents)).ids)
+
+    def _opened(self, messages: Sequence[Message], ids: list[int]) -> list[int]:
+        """A conversation with the header of the assistant's next turn."""
         if messages[-1].role == "assistant":
             raise UsageError("the last message is the assistant's; want a prompt that ends with a user or tool turn")
         return [*ids, self.tokenizer.role("assistant")]

@@ -1,4 +1,4 @@
-"""tokens/text_bytes: how many bytes of UTF-8 text each document's ids spell, without spelling them where a table can tell.
+"""tokens/text_bytes: which bytes of UTF-8 text ids spell and how many, without spelling them where a table can tell.
 
 Special ids spell nothing. Of a vocabulary that does not keep every byte of a text, they are those of what its ids decode to.
 """
@@ -25,6 +25,22 @@ class TextBytes:
         self._vocabulary = Vocabulary.parse(tokenizer.files[VOCABULARY_FILE], "tokenizer")
         self._special = np.array(sorted(self._vocabulary.special.values()), np.int64)
         self._sizes = _sizes(self._vocabulary, tokenizer.size)
+
+    @property
+    def spelled(self) -> tuple[bytes, ...] | None:
+        """The bytes that each id decodes to, those of special ids too, so that an answer can be read while it is made.
+
+        Ids that mean nothing have none. None where an id's bytes depend on the ids around it.
+        """
+        if not self._tokenizer.lossless:
+            return None
+        found = [b""] * self._tokenizer.size
+        for piece, number in self._vocabulary.pieces.items():
+            found[number] = _bytes_of(piece)
+        for token in self._vocabulary.added:
+            letters = as_bytes(token["content"])
+            found[token["id"]] = token["content"].encode() if letters is None else letters
+        return tuple(found)
 
     @property
     def by_id(self) -> np.ndarray | None:
@@ -62,8 +78,13 @@ def _sizes(vocabulary: Vocabulary, size: int) -> np.ndarray:
     """Bytes an id spells, by id; of a vocabulary that is not byte-level, only whether the id is known."""
     sizes = np.full(size, _UNKNOWN, np.int64)
     for piece, number in vocabulary.pieces.items():
-        sizes[number] = len(as_bytes(piece.removeprefix(CONTINUES)) or b"")
+        sizes[number] = len(_bytes_of(piece))
     for token in vocabulary.plain_added:
         sizes[token["id"]] = len(token["content"].encode())
     sizes[list(vocabulary.special.values())] = 0
     return sizes
+
+
+def _bytes_of(piece: str) -> bytes:
+    """What a piece spells; nothing for one that is not written in bytes."""
+    return as_bytes(piece.removeprefix(CONTINUES)) or b""

@@ -1,99 +1,132 @@
 """cli/verbs/chat: talk to a checkpoint."""
 
+import signal
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from whorl.cli import reach
-from whorl.cli.options import HERE, Project
+from whorl.cli import speaking
+from whorl.cli.options import Drawing, Opening
 from whorl.cli.terminal import Terminal, error_document
-from whorl.core.errors import DataError
+from whorl.core.errors import WhorlError
 
 if TYPE_CHECKING:
     from whorl.core.records import Completion, Message
+    from whorl.infer.structure import Structure
 
 __all__ = ["chat"]
 
 PANEL = "Look inside"
 
-_HELP = "/reset forgets the conversation, /quit ends"
+_HELP = "/reset forgets the conversation, /save FILE keeps it, /quit ends"
+_SHOWN = 40  # characters of a forgotten turn
 
 What = Annotated[
     str | None, typer.Argument(metavar="NAME", help="A checkpoint's name or folder; without it, the one made last.")
 ]
-Once = Annotated[str | None, typer.Option("--once", metavar="TEXT", help="Ask this, print the answer, end.")]
-Temperature = Annotated[float, typer.Option("--temperature", "-t", min=0.0, help="0: always the likeliest token.")]
-MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer.")]
+
+
+@dataclass(frozen=True)
+class Opener:
+    """How the conversation begins."""
+
+    once: Annotated[str | None, typer.Option("--once", metavar="TEXT", help="Ask this, print the answer, end.")] = None
+    system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help="What the conversation begins with.")] = None
 
 
 @dataclass
-class Conversation:
-    """What was said so far, and how the model answers. What does not fit the context any more is told, then forgotten."""
+class _Conversation:
+    """A conversation in a terminal."""
 
-    model: reach.Talker
-    temperature: float
-    max_tokens: int
-    history: "list[Message]" = field(default_factory=list)
+    terminal: Terminal
+    model: speaking.Speaker
+    drawing: Drawing
+    form: "Structure | None"
+    talk: speaking.Talk
+    num_asked: int = 0
 
-    def ask(self, text: str, tell_dropped: Callable[[int], None]) -> "Completion":
-        """The answer to the next turn of the user. Raises DataError when the turn alone is too long; it is not remembered."""
-        wanted = [*self.history, reach.message("user", text)]
-        room = min(self.max_tokens, self.model.max_positions // 2)
-        kept = self.model.fitting(wanted, max_tokens=room)
-        if len(kept) < len(wanted):
-            tell_dropped(len(wanted) - len(kept))
-        answer = self.model.complete(kept, max_tokens=room, temperature=self.temperature, seed=len(self.history))
-        self.history = [*kept, reach.message("assistant", answer.text)]
+    def ask(self, text: str) -> bool:
+        """Show the answer to the user's turn; whether it is one. Raises DataError when the turn is too long."""
+        room = self.drawing.max_tokens or min(speaking.USUAL_TOKENS, self.model.max_positions // 2)
+        turn = self.talk.ask(text, speaking.sampling(self.drawing, max_tokens=room, copy=self.num_asked), form=self.form)
+        self.num_asked += 1
+        if turn.forgotten:
+            self.terminal.remark(_forgotten(turn.forgotten), style="yellow")
+        answer = self._heard(turn)
+        document = speaking.answer_document(answer, self.model, num_forgotten=len(turn.forgotten))
+        self.terminal.answer(document)
+        fault = speaking.complaint(answer, self.drawing)
+        if fault:
+            self.terminal.remark(fault, style="yellow")
+        return answer.finish not in ("error", "deadline") and not (self.form and answer.finish == "length")
+
+    def _heard(self, turn: speaking.Turn) -> "Completion":
+        """The answer, shown while it is said, until it ends or Ctrl-C ends it."""
+        answer = None
+        with _interrupts() as is_interrupted:
+            for piece in turn.pieces:
+                self.terminal.say_as_is(piece.text)
+                answer = piece.whole
+                if is_interrupted():
+                    turn.stop()
+        assert answer is not None, "the last piece brings the whole"
+        if not answer.text.endswith("\n"):
+            self.terminal.say_as_is("\n")
         return answer
 
 
-def chat(
-    terminal: Terminal,
-    what: What = None,
-    *,
-    once: Once = None,
-    temperature: Temperature = 0.0,
-    max_tokens: MaxTokens = 128,
-    project: Project = HERE,
-) -> None:
-    """Talk to a checkpoint in the terminal. The conversation is kept; when it outgrows the model's context, that is said.
+def chat(terminal: Terminal, what: What = None, *, opener: Opener, drawing: Drawing, opening: Opening) -> int:
+    """Talk to a checkpoint in the terminal. What was said is kept, and not computed again.
 
-    Without a terminal, every line of standard input is a turn. With --json every answer is one JSON line.
+    Answers are shown while they are said; Ctrl-C ends the answer and not the conversation. When the model's context is full,
+    the oldest turns are forgotten, and that is said. /reset forgets all, /save FILE adds the conversation to a file that
+    train.fit reads. Without a terminal, every line of standard input is a turn. With --json every answer is one JSON line.
 
     Examples:
       whorl chat
       whorl chat chat --once "reverse: a b c"
-      whorl chat ./my_model --temperature 0.8
+      whorl chat ./my_model --temperature 0.8 --top-p 0.95
+      whorl chat chat --weights int8 --system "Answer in one word."
     """
-    name = what or reach.found(reach.opened_workspace(project), "checkpoint", None).path
-    talk = Conversation(reach.loaded_model(str(name), project), temperature, max_tokens)
-    if once is not None:
-        _turn(terminal, talk, once)
-        return
+    form = speaking.structure(drawing)
+    model = speaking.opened(what, opening)
+    conversation = _Conversation(terminal, model, drawing, form, model.talk(system=opener.system))
+    if opener.once is not None:
+        return 0 if conversation.ask(opener.once) else 1
     if sys.stdin.isatty():
-        terminal.remark(f"{_shown(name)}; {_HELP}", style="dim")
+        terminal.remark(f"{what or 'the checkpoint made last'}; {_HELP}", style="dim")
     for text in _turns(terminal):
-        if text == "/reset":
-            talk.history.clear()
-            terminal.remark("forgotten", style="dim")
-        elif text.startswith("/"):
-            terminal.remark(f"no command '{text}'; {_HELP}", style="yellow")
-        else:
-            _turn_or_complaint(terminal, talk, text)
+        try:
+            if text.startswith("/"):
+                _obey(conversation, text)
+            else:
+                conversation.ask(text)
+        except WhorlError as error:  # a turn that cannot be answered does not end the conversation
+            terminal.answer(error_document(type(error).__name__, str(error), error.exit_code))
+            terminal.remark(str(error), style="red")
+    return 0
 
 
-def _turn_or_complaint(terminal: Terminal, talk: Conversation, text: str) -> None:
-    """A turn that cannot be answered does not end the conversation."""
-    try:
-        _turn(terminal, talk, text)
-    except DataError as error:
-        terminal.answer(error_document("DataError", str(error), error.exit_code))
-        terminal.remark(str(error), style="red")
+def _obey(conversation: _Conversation, text: str) -> None:
+    """Do what a command says."""
+    word, _, rest = text.partition(" ")
+    terminal, talk = conversation.terminal, conversation.talk
+    if word == "/reset" and not rest:
+        talk.reset()
+        terminal.remark("forgotten", style="dim")
+    elif word == "/save" and rest.strip():
+        count = speaking.save(Path(rest.strip()), talk.messages)
+        terminal.remark(f"{count} messages added to {rest.strip()}", style="dim")
+    else:
+        terminal.remark(f"no command '{text}'; {_HELP}", style="yellow")
 
 
 def _turns(terminal: Terminal) -> Iterator[str]:
@@ -109,16 +142,24 @@ def _turns(terminal: Terminal) -> Iterator[str]:
             yield text
 
 
-def _turn(terminal: Terminal, talk: Conversation, text: str) -> None:
-    dropped: list[int] = []
-    answer = talk.ask(text, dropped.append)
-    for count in dropped:
-        terminal.remark(f"the model's context is full: the oldest {count} messages are forgotten", style="yellow")
-    document = {"text": answer.text, "finish": answer.finish, "num_tokens": len(answer.ids), "num_forgotten": sum(dropped)}
-    terminal.answer(document, answer.text)
-    if answer.finish == "length":
-        terminal.remark(f"cut off after {len(answer.ids)} tokens; --max-tokens allows more", style="yellow")
+@contextmanager
+def _interrupts() -> "Iterator[Callable[[], bool]]":
+    """Ctrl-C asks; asking twice ends the command as anywhere else."""
+    asked = Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            signal.default_int_handler(number, frame)
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _shown(name: str | Path) -> str:
-    return f"checkpoint {name.name[:12]}" if isinstance(name, Path) else name
+def _forgotten(messages: "Sequence[Message]") -> str:
+    first = " ".join(messages[0].content.split())
+    shown = first if len(first) <= _SHOWN else f"{first[:_SHOWN]}..."
+    return f"the model's context is full: the oldest {len(messages)} messages are forgotten, from '{shown}' on"

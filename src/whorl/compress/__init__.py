@@ -1,0 +1,1 @@
+"""Smaller models, and models in the formats of other tools."""

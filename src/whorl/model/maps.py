@@ -1,0 +1,60 @@
+"""model/maps: a linear map with its gradients, computed by the products of model/products while somebody trains.
+
+Does not hold weights, and leaves everything that those products cannot do to torch: see `can_map`.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import BFloat16, Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from whorl.model.lanes import LANES
+from whorl.model.products import add_gradient_, can_multiply, multiplied, panels_across, panels_along
+
+__all__ = ["can_map", "mapped"]
+
+_FEWEST = 64  # vectors worth bringing weights into panels for
+
+
+def can_map(x: Tensor, weights: tuple[Tensor, ...]) -> bool:
+    """Whether `mapped` does this: plain bfloat16 vectors on a CPU, many of them, with a gradient, and nobody watching torch's
+    operations (model/recompute does, to keep what they made)."""
+    if x.dtype is not torch.bfloat16 or type(x) is not Tensor or not torch.is_grad_enabled():
+        return False
+    if x.numel() < _FEWEST * x.shape[-1] or _get_current_dispatch_mode() is not None:
+        return False
+    fits = not sum(map(len, weights)) % 2 and not any(len(weight) % LANES for weight in weights[:-1])
+    return fits and all(type(weight) in {Tensor, nn.Parameter} for weight in weights) and can_multiply(x, *weights)
+
+
+def mapped(x: BFloat16[Tensor, "... i"], weights: tuple[Float[Tensor, "_ i"], ...]) -> BFloat16[Tensor, "... o"]:
+    """x W^T with the weights one below another, rounded to bfloat16 before they are multiplied. Their gradients are not rounded."""
+    apply: Any = _Map.apply  # untyped in torch
+    out: Tensor = apply(x, *weights)
+    return out
+
+
+class _Map(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:  # noqa: ANN401 - autograd's context has no type
+        flat = x.reshape(-1, x.shape[-1]).contiguous()
+        ctx.save_for_backward(flat, *weights)
+        width = sum(map(len, weights))
+        return multiplied(flat, panels_across(weights), columns=width).view(*x.shape[:-1], width)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        x, *weights = ctx.saved_tensors
+        flat = grad.reshape(-1, grad.shape[-1]).contiguous()
+        grad_x, slopes = None, [None] * len(weights)
+        if ctx.needs_input_grad[0]:
+            grad_x = multiplied(flat, panels_along(tuple(weights)), columns=x.shape[1]).view(*grad.shape[:-1], x.shape[1])
+        if any(ctx.needs_input_grad[1:]):
+            whole = add_gradient_(x.new_empty(flat.shape[1], x.shape[1], dtype=torch.float32), flat, x, is_fresh=True)
+            parts = torch.split(whole, [len(weight) for weight in weights])
+            slopes = [part.to(weight.dtype) for part, weight in zip(parts, weights, strict=True)]
+        return grad_x, *slopes
