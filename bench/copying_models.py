@@ -1,8 +1,8 @@
-"""bench/copying_models: a model that copies what it has read, trained in seconds, and the same function at the cost of a large one.
+"""bench/copying_models: a model that copies what it read, trained in seconds, and the same function at the cost of a large one.
 
-`copying_model` learns to repeat a row of tokens. `widened` puts its weights into the corner of a larger model full of zeros that
-computes the same function (to rounding): what it knows is little, what a step of it costs is real, and how often a guess about
-it is right is real too.
+`copying_model` learns to say again what stood PERIOD tokens before. `widened` puts its weights into the corner of a larger
+model full of zeros that computes the same function (to rounding): what it knows is little, but what a step of it costs is
+real, and how often a guess about it is right is real too.
 """
 
 import math
@@ -17,28 +17,26 @@ from whorl.model.config import ModelConfig
 from whorl.model.families import Family
 from whorl.model.transformer import Transformer
 
-__all__ = ["ALPHABET", "copying_model", "num_parameters", "widened"]
+__all__ = ["ALPHABET", "PERIOD", "POSITIONS", "copying_model", "num_parameters", "widened"]
 
-POSITIONS, ROW = 512, 48  # tokens of context; of a row that is said twice
+POSITIONS, PERIOD = 512, 24  # tokens of context; between a token and its copy
 ALPHABET = 64  # ids that rows are made of; the others of the vocabulary are never seen
 STEPS, BATCH, RATE = 600, 16, 2e-3
 ENOUGH = 0.02  # nats per copied token
 
 
 def copying_model(vocab_size: int, *, depth: int = 2, width: int = 128, seed: int = 0) -> Transformer:
-    """A small qwen3 that repeats. Raises AssertionError when it has not learnt to."""
+    """A small qwen3 that says again what it read. Raises AssertionError when it has not learnt to."""
     dials = {"use": "qwen3", "depth": depth, "width": width, "heads": 4, "kv_heads": 2, "head_dim": 64, "tied": False}
     model = Transformer.fresh(Family.model_validate(dials).configure(vocab_size, POSITIONS), Seed(seed))
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
     rng, loss = np.random.default_rng(seed), math.inf
     for _ in range(STEPS):
-        # Rows of all lengths: a copy must not be found by its distance.
-        length = int(rng.integers(4, ROW + 1))
-        ids = torch.from_numpy(np.tile(rng.integers(0, ALPHABET, (BATCH, length)), 2))
-        logits = model.head(model(ids))[:, length:-1]
-        cost = functional.cross_entropy(logits.flatten(0, 1), ids[:, length + 1 :].flatten())
+        ids = torch.from_numpy(np.tile(rng.integers(0, ALPHABET, (BATCH, PERIOD)), 3))
+        logits = model.head(model(ids))[:, PERIOD:-1]
+        cost = functional.cross_entropy(logits.flatten(0, 1), ids[:, PERIOD + 1 :].flatten())
         optimizer.zero_grad()
-        cost.backward()
+        torch.autograd.backward(cost)
         optimizer.step()
         loss = 0.9 * loss + 0.1 * float(cost.detach()) if loss < math.inf else float(cost.detach())
         if loss < ENOUGH:

@@ -1,39 +1,39 @@
 """bench/decode: tokens a second of decoding on two cores, whorl beside transformers' generate and a native llama.cpp.
 
 Two models in bfloat16 (bench/decode_models): a random LLaMA of 169 M parameters, which no processor's own memory holds, and a
-small one of the demo's shape, trained here for some seconds. Each arm is a process that answers when it is its turn and waits on a
-pipe otherwise; turns go round, the same prompts for all and new ones in every round, and a ratio is the median over rounds of
-our rate by the other's in that round. Starting, compiling and each arm's first answers are never timed.
+small one of the demo's shape, trained here for some seconds. Each arm is a process that answers when it is its turn and waits
+on a pipe otherwise; turns go round, the same prompts for all and new ones in every round, and a ratio is the median over rounds
+of our rate by the other's in that round. Starting, compiling and each arm's first answers are never timed.
 
-One stream and eight equal ones: rates of decoding alone, after every stream has its first token. Uneven requests: 32, lengths of
-prompts and answers drawn like the gaps of a Poisson process (exponential, cut), eight at once, prompts included. transformers
-answers them in padded batches of eight in order of arrival, each until its longest is done, which is what `generate` can do; the
-share of its tokens that anybody asked for is printed. Ours chooses with the engine's own sampler and computes every
+One stream and eight equal ones: rates of decoding alone, after every stream has its first token. Uneven requests: 32, lengths
+of prompts and answers drawn like the gaps of a Poisson process (exponential, cut), eight at once, prompts included; to
+transformers in padded batches of eight in order of arrival, each until its longest is done, which is what `generate` can do;
+the share of its tokens that anybody asked for is printed. Ours chooses with the engine's own sampler and computes every
 log-probability; transformers takes the likeliest; of llama.cpp only llama_decode is timed. Peers run in the fastest of several
 settings, tried here; transformers is not compiled.
 
-`mbu` is the share of the measured roof at one stream: bytes of weights and cache a token needs, over the best of torch's bfloat16
-matrix-vector products and a plain read of as many bytes. Linears: the model's own matrices, one token, ours beside the bare
-packed product. Equal tokens are counted and never required: where two bfloat16 logits nearly tie, either may come first. Exits 1
-when a bar is missed or a peer is. `--check` runs all of it at toy size and judges nothing.
+`mbu` is the share of the measured roof at one stream: bytes of weights and cache a token needs, over the best of torch's
+bfloat16 matrix-vector products and a plain read of as many bytes; `share_of` has it for each. Linears: the model's own
+matrices, one token, ours beside the bare packed product. Equal tokens are counted and never required: where two bfloat16 logits
+nearly tie, either may come first. Exits 1 when a bar or a peer is missed. `--check` does all of it at toy size and judges none.
 """
 
 import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.decode_models import CHECK, FULL, Examined, Sizes, demo, large
+from bench.decode_models import CHECK, FULL, Examined, Sizes, demo, documents, exported, large
 from bench.machine import machine
 from bench.peer_scripts.decode_turns import Question
 from bench.peers import TRANSFORMERS, ask_peer, peer_python
-from bench.pretrain_cpu import SCRIPTS, THREADS, Running
+from bench.pretrain_cpu import SCRIPTS, THREADS, Arm, Running
 from whorl.infer.roof import Roof, measured_roof
 
 LLAMACPP = ("llamacpp", ("llama-cpp-python==0.3.36", "numpy", "gguf==0.19.0"))  # from its sources, for this processor
@@ -50,22 +50,12 @@ RATIOS = {
 }
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One way of decoding: a script, whose interpreter runs it, and the kinds of question it is asked."""
-
-    name: str
-    script: str
-    python: str  # a key of the interpreters
-    kinds: tuple[str, ...]
-    options: Mapping[str, Any]
-
-
-OURS = Arm("whorl", "decode_ours.py", "whorl", KINDS, {"weights": "bf16"})
-PACKED = tuple(Arm(f"whorl {weights}", "decode_ours.py", "whorl", ("one",), {"weights": weights}) for weights in ("int8", "int4"))
-HF = Arm("transformers", "decode_hf.py", "transformers", KINDS, {})
-LLAMA = Arm("llama.cpp", "decode_llamacpp.py", "llama.cpp", ("one", "eight"), {})
+OURS = Arm("whorl", "whorl", "decode_ours.py", {"weights": "bf16"})
+PACKED = tuple(Arm(f"whorl {weights}", "whorl", "decode_ours.py", {"weights": weights}) for weights in ("int8", "int4"))
+HF = Arm("transformers", "transformers", "decode_hf.py", {})
+LLAMA = Arm("llama.cpp", "llama.cpp", "decode_llamacpp.py", {})
 ARMS: Mapping[str, tuple[Arm, ...]] = {"large": (OURS, *PACKED, HF, LLAMA), "demo": (OURS, HF, LLAMA)}
+ASKED: Mapping[str, Sequence[str]] = {OURS.name: KINDS, HF.name: KINDS, LLAMA.name: ("one", "eight")}  # others: one stream
 
 
 class Asked(Running):
@@ -97,10 +87,14 @@ def _measured(sizes: Sizes, pythons: Mapping[str, Path]) -> dict[str, dict[str, 
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for make in (large, demo):
-            model = make(folder / make.__name__, sizes)
-            gguf = folder / f"{model.name}.gguf"
-            ask_peer(pythons["llama.cpp"], SCRIPTS / "decode_gguf.py", {"folder": str(model.folder), "gguf": str(gguf)})
+        shop = documents(folder / "made", sizes)
+        makers = (
+            partial(large, folder / "large", sizes, vocabulary=shop.root / "vocab"),
+            partial(demo, folder / "demo", sizes, shop),
+        )
+        for make in makers:
+            model = make()
+            gguf = exported(model, folder / f"{model.name}-gguf")
             taken = _turns(model, sizes, pythons, gguf)
             found[model.name] = _figures(taken, sizes, _roof(taken["facts"][OURS.name]["step_bytes"]))
             if model.name == "large":
@@ -111,7 +105,8 @@ def _measured(sizes: Sizes, pythons: Mapping[str, Path]) -> dict[str, dict[str, 
 
 def _turns(model: Examined, sizes: Sizes, pythons: Mapping[str, Path], gguf: Path) -> dict[str, Any]:
     """What every arm said in every round, by kind."""
-    trials = [model.equal(sizes, rows=rows, number=-1)._asdict() for rows in (1, sizes.rows)]
+    few = max(2, sizes.answer // 3)  # tokens of an answer that is not counted
+    trials = [model.equal(sizes, rows=rows, number=-1)._replace(counts=[few] * rows)._asdict() for rows in (1, sizes.rows)]
     task = {
         "folder": str(model.folder),
         "gguf": str(gguf),
@@ -121,18 +116,25 @@ def _turns(model: Examined, sizes: Sizes, pythons: Mapping[str, Path], gguf: Pat
         "mean_context": sizes.prompt + sizes.answer // 2,
         "trials": trials,
     }
-    running = [Asked(arm, pythons[arm.python], task, gguf.parent / f"{model.name}.log") for arm in ARMS[model.name]]
+    running = [Asked(arm, pythons[arm.group], task, gguf.parent / f"{arm.name}.log") for arm in ARMS[model.name]]
     said: dict[str, dict[str, list[dict[str, Any]]]] = {kind: {one.arm.name: [] for one in running} for kind in KINDS}
     asked: dict[str, list[Question]] = {kind: [] for kind in KINDS}
     for number in range(sizes.rounds):
+        turn = number % len(running)
         for kind, question in _questions(model, sizes, number).items():
             asked[kind].append(question)
-            for one in running[number % len(running) :] + running[: number % len(running)]:
-                if kind in one.arm.kinds:
-                    said[kind][one.arm.name].append(one.ask(question))
+            for name, answer in _round(running[turn:] + running[:turn], kind, question):
+                said[kind][name].append(answer)
     for one in running:
         one.end()
     return {"said": said, "asked": asked, "facts": {one.arm.name: one.facts for one in running}}
+
+
+def _round(running: Sequence[Asked], kind: str, question: Question) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What each arm that answers such questions says, one after the other."""
+    for one in running:
+        if kind in ASKED.get(one.arm.name, ("one",)):
+            yield one.arm.name, one.ask(question)
 
 
 def _questions(model: Examined, sizes: Sizes, number: int) -> dict[str, Question]:
@@ -152,9 +154,7 @@ def _rates(kind: str, said: Sequence[Mapping[str, Any]]) -> list[float]:
 
 def _figures(taken: Mapping[str, Any], sizes: Sizes, roof: Roof) -> dict[str, Any]:
     """Rates, ratios, equal tokens and the share of the roof, of one model."""
-    rates = {
-        kind: {name: _rates(kind, each) for name, each in said.items() if each} for kind, said in taken["said"].items()
-    }
+    rates = {kind: {name: _rates(kind, each) for name, each in said.items() if each} for kind, said in taken["said"].items()}
     middle = {kind: {name: statistics.median(each) for name, each in by.items()} for kind, by in rates.items()}
     ratios = {
         name: [mine / its for mine, its in zip(rates[kind][OURS.name], rates[kind][peer], strict=True)]
@@ -169,20 +169,24 @@ def _figures(taken: Mapping[str, Any], sizes: Sizes, roof: Roof) -> dict[str, An
             kind: {name: round(_prefill(each, sizes), 1) for name, each in taken["said"][kind].items() if each}
             for kind in ("one", "eight")
         },
+        "b1_over_bf16": {name: round(rate / middle["one"][OURS.name], 2) for name, rate in middle["one"].items()},
         "b8_over_b1": {name: round(middle["eight"][name] / middle["one"][name], 2) for name in middle["eight"]},
         "mbu": round(step_bytes * middle["one"][OURS.name] / roof.bytes_per_s, 3),
+        "share_of": {way: round(step_bytes * middle["one"][OURS.name] / rate, 3) for way, rate in roof.by_way.items()},
         "step_bytes": step_bytes,
         "roof_gb_per_s": {way: round(rate / 1e9, 2) for way, rate in roof.by_way.items()},
         "equal_tokens": _equal(taken["said"]),
         "useful_share_of_padded": _useful(taken["asked"]["uneven"][0]),
-        "cpu_s_while_waiting": round(max(one["cpu_s_waiting"] for by in taken["said"].values() for each in by.values() for one in each), 3),
+        "cpu_s_while_waiting": round(
+            max(one["cpu_s_waiting"] for by in taken["said"].values() for each in by.values() for one in each), 3
+        ),
         "facts": taken["facts"],
     }
 
 
 def _prefill(said: Sequence[Mapping[str, Any]], sizes: Sizes) -> float:
     """Tokens of prompts a second, until every stream has its first token."""
-    return statistics.median(len(one["ids"]) * sizes.prompt / one["first_s"] for one in said)
+    return statistics.median([len(one["ids"]) * sizes.prompt / float(one["first_s"]) for one in said])
 
 
 def _equal(said: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> dict[str, dict[str, float]]:
@@ -193,7 +197,9 @@ def _equal(said: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> dic
         for name, each in by.items():
             theirs = [token for one in each for row in one["ids"] for token in row]
             if theirs and name != OURS.name:
-                shares.setdefault(kind, {})[name] = round(statistics.fmean(a == b for a, b in zip(ours, theirs, strict=True)), 3)
+                shares.setdefault(kind, {})[name] = round(
+                    statistics.fmean(a == b for a, b in zip(ours, theirs, strict=True)), 3
+                )
     return shares
 
 
@@ -240,7 +246,10 @@ def _show(name: str, figures: Mapping[str, Any]) -> None:
         print(f"  {kind:7} {rates}")
     print(f"  prompts {figures['prefill_tokens_per_s']}")
     print(f"  ratios  { {ratio: figures[ratio] for ratio in RATIOS} }")
-    print(f"  eight over one {figures['b8_over_b1']}; share of the roof {figures['mbu']}, GB/s {figures['roof_gb_per_s']}", flush=True)
+    print(
+        f"  eight over one {figures['b8_over_b1']}; share of the roof {figures['mbu']}, GB/s {figures['roof_gb_per_s']}",
+        flush=True,
+    )
 
 
 def _line(found: Mapping[str, Mapping[str, Any]], sizes: Sizes) -> dict[str, Any]:

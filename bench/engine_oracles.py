@@ -20,6 +20,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,16 +31,18 @@ import torch
 from bench.engine_draws import beam_faults, draws
 from bench.engine_ways import WAYS, apart, said_by
 from bench.machine import machine
-from bench.oracle_models import FAMILIES, POSITIONS, Trained, trained, unwindowed
+from bench.oracle_models import FAMILIES, POSITIONS, Trained, ground, prompts_from, trained, unwindowed
 from bench.peers import TRANSFORMERS, ask_peer, peer_python
+from bench.workshop import Workshop
 from whorl.compress.exports.gguf import GGUF
 from whorl.infer.engine import Sampling
 from whorl.model.checkpoint import load
 from whorl.model.transformer import Transformer
+from whorl.tokens.shards import TokenShards
 
 LLAMA_CPP = ("gguf", ("xllamacpp==2026.10.11549",))
 SCRIPTS = Path(__file__).parent / "peer_scripts"
-STEPS, PROMPTS, TOKENS = 150, 50, 256
+STEPS, PROMPTS, TOKENS = 250, 50, 256
 END, PAD = 1, 2
 LOGPROB_BAR, TIE, P_BAR = 1e-5, 1e-3, 1e-3
 DRAWS, SEARCHED = 4000, 5
@@ -51,35 +56,46 @@ class Peers(NamedTuple):
     llama_cpp: Path
 
 
+class Extent(NamedTuple):
+    """How much is asked."""
+
+    num_prompts: int
+    num_tokens: int
+    num_steps: int  # of training
+
+
 class Task(NamedTuple):
     """One family to be examined."""
 
-    family: str
     found: Trained
     model: Transformer
     num_tokens: int
+
+    @property
+    def family(self) -> str:
+        """Its name."""
+        return self.found.folder.name
 
 
 def main() -> int:
     """Examine, print what was found, print the JSON line."""
     arguments = _arguments()
-    peers = [peer_python(*TRANSFORMERS), peer_python(*LLAMA_CPP)]
-    if peers[0] is None or peers[1] is None:
+    python, other = peer_python(*TRANSFORMERS), peer_python(*LLAMA_CPP)
+    if python is None or other is None:
         print(json.dumps({"bench": "engine_oracles", "peer": None, "missed": ["a peer is missing"]}))
         return 1
     torch.set_num_threads(1)
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        models = trained(root / "models", arguments.families, steps=STEPS, num_prompts=arguments.prompts)
-        print(f"trained {len(models)} models in {time.monotonic() - begun:.0f} s", flush=True)
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        shop = ground(Path(name))
+        extent = Extent(arguments.prompts, arguments.tokens, arguments.steps)
+        examined = partial(_examined, shop, peers=Peers(python, other), extent=extent)
         rows = {}
-        for family, found in models.items():
-            task = Task(family, found, load(found.folder).model, arguments.tokens)
-            rows[family] = _examined(task, Peers(peers[0], peers[1]), root)
-            print(f"{family}: {json.dumps(rows[family])}", flush=True)
-        first = next(iter(models.values()))
-        once = _once(load(first.folder).model, first.prompts[0], peers[0])
+        for family, row in zip(arguments.families, pool.map(examined, arguments.families), strict=True):
+            print(f"{family}: {json.dumps(row)}", flush=True)
+            rows[family] = row
+        first = shop.root / arguments.families[0]
+        once = _once(load(first).model, prompts_from(TokenShards.open(shop.root / "ids", "held_out"), 1)[0], python)
     print(json.dumps(once))
     line = _line(rows, once, seconds=time.monotonic() - begun)
     print(json.dumps(line))
@@ -91,12 +107,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--families", type=lambda text: tuple(text.split(",")), default=tuple(FAMILIES))
     parser.add_argument("--prompts", type=int, default=PROMPTS)
     parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of training")
     return parser.parse_args()
 
 
-def _examined(task: Task, peers: Peers, root: Path) -> dict[str, Any]:
-    """Everything about one family."""
+def _examined(shop: Workshop, family: str, *, peers: Peers, extent: Extent) -> dict[str, Any]:
+    """Everything about one family, in a process of its own."""
+    torch.set_num_threads(1)
     begun = time.monotonic()
+    found = trained(shop, family, steps=extent.num_steps, num_prompts=extent.num_prompts)
+    task = Task(found, load(found.folder).model, extent.num_tokens)
+    trained_s = time.monotonic() - begun
     plain = _ways(task, deterministic=False)
     fixed = _ways(task, deterministic=True)
     ours = plain.pop("answers")
@@ -108,8 +129,8 @@ def _examined(task: Task, peers: Peers, root: Path) -> dict[str, Any]:
         "transformers": _against(task.model, task.found.prompts, ours, theirs),
         "ways": plain,
         "deterministic": fixed,
-        "llama_cpp": _by_llama_cpp(task, peers.llama_cpp, root),
-        "seconds": round(time.monotonic() - begun),
+        "llama_cpp": _by_llama_cpp(task, peers.llama_cpp, shop.root),
+        "seconds": [round(trained_s), round(time.monotonic() - begun)],
     }
 
 
@@ -201,12 +222,12 @@ def _missed(rows: Mapping[str, Mapping[str, Any]], once: Mapping[str, Any]) -> l
         faults = {
             "transformers says other ids": bool(row["transformers"]["leads"]),
             "ids depend on the way": plain["other_ids"] or fixed["other_ids"],
-            f"log-probabilities more than {LOGPROB_BAR} apart": plain["furthest_logprob"] > LOGPROB_BAR,
+            f"log-probabilities more than {LOGPROB_BAR} apart": not plain["furthest_logprob"] <= LOGPROB_BAR,
             "deterministic mode has other bits": fixed["other_bits"],
             f"llama.cpp differs where logits are more than {TIE} apart": any(
                 not abs(lead) <= TIE for lead in row["llama_cpp"]["leads"]
             ),
-            "a way did not happen": not all(plain["happened"].values()) or not all(fixed["happened"].values()),
+            "a way did not happen": not all([*plain["happened"].values(), *fixed["happened"].values()]),
         }
         missed += [f"{family}: {fault}" for fault, is_so in faults.items() if is_so]
     if min(once["chi_square_p"].values()) <= P_BAR:

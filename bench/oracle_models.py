@@ -6,7 +6,7 @@ switched on and short enough to matter within an answer.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +21,9 @@ from whorl.model.transformer import Transformer
 from whorl.tokens.shards import TokenShards
 from whorl.tokens.tokenizer import VOCABULARY_FILE, Tokenizer
 
-__all__ = ["FAMILIES", "LONGEST_PROMPT", "Trained", "prompts_from", "trained", "unwindowed"]
+__all__ = ["FAMILIES", "LONGEST_PROMPT", "POSITIONS", "Trained", "ground", "prompts_from", "trained", "unwindowed"]
 
-VOCABULARY, WIDTH, ROWS = 1024, 128, 16
+VOCABULARY, WIDTH, ROWS = 512, 128, 16
 LONGEST_PROMPT, POSITIONS = 64, 512
 SHAPE = {"depth": 3, "width": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "mlp_width": 192}
 CHOSEN = {"experts": 6, "experts_per_token": 2, "expert_width": 64}
@@ -46,26 +46,27 @@ class Trained(NamedTuple):
 
     folder: Path  # a checkpoint with its tokenizer
     prompts: tuple[tuple[int, ...], ...]
-    loss: float  # nats a token at the last step; log(1024) = 6.93 knows nothing
+    loss: float  # nats a token at the last step; log(512) = 6.24 knows nothing
 
 
-def trained(root: Path, families: Sequence[str], *, steps: int, num_prompts: int) -> dict[str, Trained]:
-    """Train each family on the same text; deterministic for one machine kind and thread count."""
+def ground(root: Path) -> Workshop:
+    """Text, vocabularies and ids for all families."""
     shop = Workshop(root)
     shop.run("raw", use="corpus.collect", sources=[{"use": "python_docs"}])
     shop.run("pages", use="corpus.refine", **{"from": "raw"})
     shop.run("vocab", use="tokens.learn", size=VOCABULARY, **{"from": "pages"})
     shop.run("ids", use="tokens.encode", tokenizer="vocab", **{"from": "pages"})
-    if "qwen2" in families:
-        shop.adopt("published", _as_published(root / "vocab", root / "published"), "tokenizer")
-        shop.run("ids_published", use="tokens.encode", tokenizer="published", **{"from": "pages"})
-    found = {}
-    for family in families:
-        ids = "ids_published" if family == "qwen2" else "ids"
-        counts = shop.run(family, **_recipe(family, ids, steps))
-        prompts = prompts_from(TokenShards.open(root / ids, "held_out"), num_prompts)
-        found[family] = Trained(root / family, prompts, float(counts["loss"]))
-    return found
+    shop.adopt("published", _as_published(root / "vocab", root / "published"), "tokenizer")
+    shop.run("ids_published", use="tokens.encode", tokenizer="published", **{"from": "pages"})
+    return shop
+
+
+def trained(shop: Workshop, family: str, *, steps: int, num_prompts: int) -> Trained:
+    """Train a family's model; deterministic for one machine kind."""
+    ids = "ids_published" if family == "qwen2" else "ids"
+    counts = shop.run(family, **_recipe(family, ids, steps))
+    prompts = prompts_from(TokenShards.open(shop.root / ids, "held_out"), num_prompts)
+    return Trained(shop.root / family, prompts, float(counts["loss"]))
 
 
 def prompts_from(shards: TokenShards, count: int) -> tuple[tuple[int, ...], ...]:

@@ -6,7 +6,7 @@ Half of them take one keyword at a time through its cases; the others are what p
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["FORMATS", "REFUSED", "SCHEMAS"]
+__all__ = ["FORMATS", "OPEN", "REFUSED", "SCHEMAS", "Schema"]
 
 Schema = Mapping[str, Any]
 FORMATS = {
@@ -77,11 +77,9 @@ _NUMBERS: dict[str, Schema] = {
     "number with a sign": {"type": "number", "minimum": -999, "exclusiveMaximum": 0, "multipleOf": 0.1},
     "money": _money(),
 }
+_VALUES: tuple[Any, ...] = ("yes", 0, -1.5, True, None, '\u00e9\n"\\', [1, "a"], {"a": {}})
 _CONSTANTS: dict[str, Schema] = {
-    **{
-        f"const {place}": {"const": value}
-        for place, value in enumerate(("yes", 0, -1.5, True, None, '\u00e9\n"\\', [1, "a"], {"a": {}}))
-    },
+    **{f"const {place}": {"const": value} for place, value in enumerate(_VALUES)},
     "enum of texts": {"enum": ["north", "east", "south", "west"]},
     "enum of all kinds": {"enum": ["a", 1, 2.5, None, False, [1], {"k": "v"}]},
     "enum of a type": {"type": "string", "enum": ["a", "b", 3]},
@@ -295,6 +293,28 @@ _ASKED: dict[str, Schema] = {
 }
 
 SCHEMAS: Mapping[str, Schema] = {**_STRINGS, **_NUMBERS, **_CONSTANTS, **_LISTS, **_OBJECTS, **_COMBINED, **_ASKED}
+
+# Without an end of their own: asked for with bounds, and judged as they stand.
+OPEN: Mapping[str, Schema] = {
+    "open: anything": {},
+    "open: text": {"type": "string"},
+    "open: number": {"type": "number"},
+    "open: list": {"type": "array"},
+    "open: list of numbers": {"type": "array", "items": {"type": "number", "minimum": 0}},
+    "open: object": {"type": "object", "properties": {"a": {"type": "string"}, "b": {}}, "required": ["a"]},
+    "open: map": {"type": "object", "additionalProperties": {"type": "integer"}},
+    "open: address": {"type": "string", "format": "uri"},
+    "open: tree": {
+        "$ref": "#/$defs/node",
+        "$defs": {
+            "node": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "of": {"type": "array", "items": {"$ref": "#/$defs/node"}}},
+                "required": ["name"],
+            }
+        },
+    },
+}
 
 # What may not be started at all, and the word that the refusal must name.
 REFUSED: Mapping[str, Schema] = {

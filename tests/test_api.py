@@ -1,5 +1,6 @@
 """The Python face: plan, run and load as functions, over the toy river of the command line's tests and a tiny model."""
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,10 +16,12 @@ from whorl.core.seed import Seed
 from whorl.flow.adopt import adopt
 from whorl.flow.run import RunOptions
 from whorl.flow.workspace import Workspace
+from whorl.infer.request import Sampling
 from whorl.model import checkpoint
 from whorl.model.families import Family
 from whorl.model.transformer import Transformer
 from whorl.tokens.learn import learn_tokenizer
+from whorl.tokens.tokenizer import Tokenizer
 
 RECIPE = """\
 name: small
@@ -179,11 +182,65 @@ def test_a_last_turn_that_is_too_long_alone_is_an_error(model):
 
 
 def test_an_answer_that_broke_off_is_an_error_not_a_text(model, monkeypatch):
-    broken = Completion("", (), (), "aborted")
-    monkeypatch.setattr(model._opened, "complete", lambda prompt, **_: broken)
+    broken = Completion("", finish="error", error="the model's logits are not finite after 0 tokens")
+    monkeypatch.setattr(model._opened, "answers", lambda asked: iter([broken]))
     with pytest.raises(ResourceError, match="not finite after 0 tokens; try dtype='fp32'"):
         model.generate("the wheel")
 
 
 def test_a_model_says_what_it_is(model, folder):
     assert repr(model) == f"Model({str(folder)!r}, context=64)"
+
+
+def test_an_answer_can_be_heard_while_it_is_said_and_many_asked_at_once(model):
+    sampling = Sampling(6, temperature=1.0, seed=2)
+    asked = [model.asked(text, sampling) for text in ("the wheel", "the spindle", [ASKED])]
+    whole = list(model.answers(asked))
+    for one, wanted in zip(asked, whole, strict=True):
+        pieces = list(model.stream(one))
+        assert "".join(piece.text for piece in pieces) == wanted.text
+    assert "".join(model.spelled(token) for token in asked[0].prompt[1:]) == "the wheel"
+    with pytest.raises(DataError, match="with max_tokens=62 that is more than the model's context of 64"):
+        model.asked("the wheel", Sampling(62))
+
+
+def test_a_conversation_remembers(model):
+    talk = model.talk(system="be brief")
+    (*_, last) = talk.ask("turn", Sampling(4)).pieces
+    assert talk.messages == [Message("system", "be brief"), Message("user", "turn"), Message("assistant", last.whole.text)]
+
+
+def test_belief_is_divided_among_given_answers(model):
+    answers = [" turns", " the spindle", " whorl"]
+    found = model.shares("the wheel", answers)
+    prompt = model._opened.prompt("the wheel")
+    ids = [model._opened.renderer.tokenizer.encode(answer) for answer in answers]
+    nats = [model.engine.score([[*prompt, *answer]])[0][len(prompt) - 1 :].sum() for answer in ids]
+    wanted = [math.exp(one) / sum(map(math.exp, nats)) for one in nats]
+    assert found == pytest.approx(wanted, abs=1e-5)
+    assert model.shares("the wheel", answers, normalise="bytes") != found
+
+
+def test_texts_have_vectors_and_only_classifiers_have_classes(model):
+    vectors = model.embed(["the wheel", "the spindle turns"])
+    assert vectors.shape == (2, 64)
+    assert (vectors**2).sum(axis=1) == pytest.approx([1, 1])
+    assert vectors[0] == pytest.approx(model.embed(["the wheel"])[0], abs=1e-5)
+    with pytest.raises(UsageError, match="tells no classes"):
+        model.classify(["the wheel"])
+
+
+def test_a_classifier_tells_classes_of_texts_framed_as_documents(tmp_path, folder):
+    tokenizer = Tokenizer.load(folder)
+    tokenizer.save(tmp_path / "tokenizer")
+    config = Family.model_validate({"use": "modernbert", "depth": 1, "width": 64, "classes": 3}).configure(tokenizer.size, 32)
+    checkpoint.save(
+        tmp_path / "model", Transformer.fresh(config, Seed(3)), family="modernbert", tokenizer_folder=tmp_path / "tokenizer"
+    )
+    reader = whorl.load(tmp_path / "model", dtype="fp32")
+    found = reader.classify(["the wheel", "whorl"])
+    ids = [tokenizer.bos, *tokenizer.encode("the wheel"), tokenizer.end]
+    assert found[0] == pytest.approx(reader._opened.encoder.classify([ids])[0], abs=1e-5)
+    assert found.shape == (2, 3)
+    with pytest.raises(UsageError, match="cannot write text token by token"):
+        reader.generate("the wheel", max_tokens=4)

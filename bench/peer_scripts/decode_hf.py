@@ -1,8 +1,8 @@
 """bench/peer_scripts/decode_hf: transformers' generate in bfloat16, greedy, as it comes: no compiling.
 
-More requests than rows are answered in batches of as many as there are rows, in order of arrival, padded on the left, each batch
-until its longest answer is done: what `generate` can do. Of attention and cache, the fastest on this machine is taken, apart
-for one row and for several. Runs in the peers' own environment.
+More requests than rows are answered in batches of as many as there are rows, in order of arrival, padded on the left, each
+batch until its longest answer is done: what `generate` can do. Of attention and cache, the fastest on this machine is taken,
+apart for one row and for several. Runs in the peers' own environment.
 """
 
 import time
@@ -38,7 +38,7 @@ class Clock(StoppingCriteria):  # type: ignore[misc]
         return torch.zeros(len(input_ids), dtype=torch.bool)
 
 
-def answered(model: Any, setting: tuple[str, str | None], question: Question) -> Told:  # noqa: ANN401 - transformers' model
+def answered(model: Any, setting: tuple[str, str | None], question: Question) -> Told:
     """All prompts, in batches."""
     attention, cache = setting
     model.set_attn_implementation(attention)
@@ -54,7 +54,7 @@ def answered(model: Any, setting: tuple[str, str | None], question: Question) ->
     return Told(ids, first - begin, end - first, end - begin, sum(question.counts) - question.rows)
 
 
-def _batch(model: Any, prompts: list[list[int]], count: int, *, cache: str | None, clock: Clock) -> list[list[int]]:  # noqa: ANN401
+def _batch(model: Any, prompts: list[list[int]], count: int, *, cache: str | None, clock: Clock) -> list[list[int]]:
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])

@@ -1,8 +1,9 @@
-"""bench/peer_scripts/decode_linears: one token through every matrix of a model, in bf16, int8 and int4: ours beside the bare product.
+"""bench/peer_scripts/decode_linears: one token through every matrix of a model, in bf16, int8 and int4; ours and the bare.
 
-Ours: the packed twin's own products, through the modules that call them, as a step of the engine does. Bare: torch's operator of
-that format on matrices of the same shapes, nothing around it; for bfloat16 torch's linear. All of a model's matrices one after
-another, so that none stays in the processor's memory; arms in turns. Asked `{"folder", "threads", "seconds"}` on standard input.
+Ours: the packed twin's own products, through the modules that call them, as a step of the engine does. Bare: torch's operator
+of that format on matrices of the same shapes, nothing around it; for bfloat16 torch's linear. All of a model's matrices one
+after another, so that none stays in the processor's memory; arms in turns. Asked `{"folder", "threads", "seconds"}` on standard
+input.
 """
 
 import json
@@ -34,28 +35,34 @@ def shapes(model: Transformer) -> list[tuple[int, int]]:
     """(out, in) of every matrix as it is multiplied with: maps of one input are one."""
     config = model.config
     q, kv = config.heads * config.head_dim, config.kv_heads * config.head_dim
-    block = [(q + 2 * kv, config.width), (config.width, q), (2 * config.mlp_width, config.width), (config.width, config.mlp_width)]
+    block = [
+        (q + 2 * kv, config.width),
+        (config.width, q),
+        (2 * config.mlp_width, config.width),
+        (config.width, config.mlp_width),
+    ]
     return [*(block * config.depth), (config.vocab_size, config.width)]
 
 
-def through_modules(model: Transformer, weights: Any) -> list[Call]:  # noqa: ANN401 - model/packed's literal
+def through_modules(model: Transformer, weights: Any) -> list[Call]:
     """Every product of a twin in that format."""
-    twin = model.twin()
+    twin, config = model.twin(), model.config
     packing = pack(twin, weights)
     assert not packing.fallen, f"{weights} does not take {packing.fallen}"
     calls: list[Call] = []
+    inner = config.heads * config.head_dim
     for block in twin.blocks:
         attn, mlp = block.get_submodule("attn"), block.get_submodule("mlp")
         calls += [
-            partial(_shared, attn, ("q", "k", "v"), _token(model.config.width)),
-            partial(attn.get_submodule("o"), _token(attn.get_submodule("o").weight.shape[1])),
-            partial(_shared, mlp, ("gate", "up"), _token(model.config.width)),
-            partial(mlp.get_submodule("down"), _token(model.config.mlp_width)),
+            partial(_shared, attn, ("q", "k", "v"), _token(config.width)),
+            partial(attn.get_submodule("o"), _token(inner)),
+            partial(_shared, mlp, ("gate", "up"), _token(config.width)),
+            partial(mlp.get_submodule("down"), _token(config.mlp_width)),
         ]
-    return [*calls, partial(twin.logits, _token(model.config.width)[0])]
+    return [*calls, partial(twin.logits, _token(config.width)[0])]
 
 
-def _shared(module: Any, names: tuple[str, ...], x: Tensor) -> Tensor:  # noqa: ANN401 - an attention or a feed-forward
+def _shared(module: Any, names: tuple[str, ...], x: Tensor) -> Tensor:
     """The product of maps of one input, called as the module calls it."""
     maps = [module.get_submodule(name) for name in names]
     out: Tensor = module.product(x, tuple(one.weight for one in maps), tuple(one.bias for one in maps))

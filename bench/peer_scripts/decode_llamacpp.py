@@ -1,8 +1,8 @@
 """bench/peer_scripts/decode_llamacpp: llama.cpp through its C interface: bfloat16 weights, a float16 cache, greedy.
 
-Only `llama_decode` is timed: neither filling its batch nor choosing the likeliest token, both of which happen in Python here and
-in compiled code elsewhere. Of flash attention and of one cache for all or one for each, the fastest on this machine is taken,
-apart for one row and for several. Answers rows of equal prompts and lengths only. Runs in its own environment.
+Only `llama_decode` is timed: neither filling its batch nor choosing the likeliest token, both of which happen in Python here
+and in compiled code elsewhere. Of flash attention and of one cache for all or one for each, the fastest on this machine is
+taken, apart for one row and for several. Answers rows of equal prompts and lengths only. Runs in its own environment.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ CACHES = {"a cache for each": False, "one cache for all": True}
 class Context:
     """A model with a cache for some rows."""
 
-    def __init__(self, model: Any, task: Task, *, rows: int, attention: int, unified: bool) -> None:  # noqa: ANN401 - a C pointer
+    def __init__(self, model: Any, task: Task, *, rows: int, attention: int, unified: bool) -> None:
         params = c.llama_context_default_params()
         params.n_ctx = rows * task["context"]
         params.n_batch = params.n_ubatch = rows * task["context"]
@@ -38,7 +38,8 @@ class Context:
     def answered(self, question: Question) -> Told:
         """All prompts side by side, in one batch; then a token of each at a time."""
         assert question.is_equal, "this arm answers equal rows"
-        c.llama_memory_clear(c.llama_get_memory(self._context), True)
+        data = True  # not only what says where it is
+        c.llama_memory_clear(c.llama_get_memory(self._context), data)
         length, count = len(question.prompts[0]), question.counts[0]
         first_s, newest = self._decode(question.prompts, 0)
         said, decode_s = [newest], 0.0

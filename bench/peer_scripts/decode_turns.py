@@ -67,6 +67,6 @@ def fastest(candidates: Mapping[str, Answering], question: Question, *, rounds: 
     return min(best, key=lambda name: best[name])
 
 
-def _say(answers: Any, answer: Mapping[str, Any]) -> None:  # noqa: ANN401 - a text stream
+def _say(answers: Any, answer: Mapping[str, Any]) -> None:
     answers.write(json.dumps(answer) + "\n")
     answers.flush()

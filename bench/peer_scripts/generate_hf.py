@@ -59,6 +59,7 @@ def left_by_samplers(logits: list[float], settings: dict[str, Any]) -> list[floa
 def main() -> None:
     """Answer one question."""
     ask = json.load(sys.stdin)
+    transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(ask.get("threads", 1))
     greedy_ids = {
         name: greedy(opened(folder), ask["prompts"][name], ask["max_tokens"], ask["pad"])

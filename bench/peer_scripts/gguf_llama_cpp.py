@@ -19,6 +19,7 @@ def served(file: str, context: int, threads: int) -> xllamacpp.Server:
     settings = xllamacpp.CommonParams()
     settings.model.path = file
     settings.n_ctx, settings.n_parallel, settings.warmup = context, 1, False
+    settings.verbosity = -1  # nothing but errors
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
     settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED

@@ -11,7 +11,7 @@ Draws nothing and asks nothing; errors are those of core/errors. The engine is r
 it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from whorl.infer import answer, talk
+    from whorl.infer.engine import Engine
+    from whorl.infer.labels import Labels, Normalise
     from whorl.infer.request import Sampling
     from whorl.infer.setup import Setup
     from whorl.infer.structure import Structure
@@ -106,6 +108,11 @@ class Model:
     def max_positions(self) -> int:
         """Tokens of context: prompt and answer together."""
         return self._opened.config.max_positions
+
+    @property
+    def engine(self) -> "Engine":
+        """What computes the answers: ids in, ids out (docs/engine.md)."""
+        return self._opened.engine
 
     def complete(self, prompt: Prompt, *, max_tokens: int | None = None, temperature: float = 0.0, seed: int = 0) -> Completion:
         """Text, ids, log-probabilities, and how the answer ended: `stop`, or `length` when it was cut at `max_tokens`.
@@ -196,6 +203,18 @@ class Model:
     def classify(self, texts: Sequence[str]) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
         """Log-probability of every class for each text, (n, c), nats. Raises UsageError for a model without classes."""
         return self._opened.encoder.classify(self._framed(texts))
+
+    def shares(self, prompt: Prompt, answers: Sequence[str], *, normalise: "Normalise" = "none") -> list[float]:
+        """How the model divides its belief among these answers, summing to one; nothing is said, and the prompt is read once.
+
+        `normalise` by tokens or bytes, where long answers should not be at a disadvantage. Raises UsageError for no answers,
+        DataError for an empty one.
+        """
+        labels = cast("type[Labels]", reach("whorl.infer.labels:Labels"))
+        divided = cast("Callable[..., list[Any]]", reach("whorl.infer.labels:distributions"))
+        encode = self._opened.renderer.tokenizer.encode
+        asked = labels(self._opened.prompt(prompt), [encode(answer) for answer in answers])
+        return [float(share) for share in divided(self.engine, [asked], normalise=normalise)[0]]
 
     def _num_tokens(self, prompt: Prompt) -> int:
         return len(self._opened.prompt(prompt))

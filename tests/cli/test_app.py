@@ -40,7 +40,9 @@ def examples() -> list[str]:
 
 def test_the_tree_is_the_one_people_were_promised():
     assert cli_tree() == {
-        **dict.fromkeys(("adopt", "chat", "demo", "doctor", "gc", "init", "ls", "plan", "run", "show", "trace", "verify"), ()),
+        **dict.fromkeys(("adopt", "chat", "demo", "doctor", "gc", "generate", "init", "ls", "plan", "run", "show"), ()),
+        **dict.fromkeys(("trace", "verify"), ()),
+        "bench": ("decode",),
         "config": ("schema", "show"),
         "data": ("diff", "peek", "read", "stats", "whatif", "why"),
     }
@@ -77,7 +79,7 @@ def test_every_verb_has_an_example():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["plan", "--help"], ["data", "--help"], ["data", "why", "--help"], ["chat", "--help"]],
+    [["--help"], ["plan", "--help"], ["data", "--help"], ["data", "why", "--help"], ["chat", "--help"], ["generate", "--help"]],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(arguments):

@@ -43,7 +43,7 @@ def test_what_differs_on_rare_characters_is_said():
 
 
 def test_a_normaliser_that_llama_cpp_does_not_have_is_refused():
-    with pytest.raises(DataError, match="does not normalise text, and this vocabulary does: {'type': 'Lowercase'}"):
+    with pytest.raises(DataError, match=r"does not normalise text, and this vocabulary does: \{'type': 'Lowercase'\}"):
         cutting_of(vocabulary(normalizer={"type": "Lowercase"}))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from whorl.core.errors import DataError
 from whorl.core.events import Events
-from whorl.core.records import Message, Question, Score
+from whorl.core.records import Completion, Message, Question, Score
 from whorl.core.seed import Seed
 from whorl.evals.examinee import Examinee
 from whorl.evals.skills import answers_of, examine_skill
@@ -14,22 +14,29 @@ from whorl.tasks.benchmarks import Benchmark
 from whorl.tokens.renderer import Renderer
 from whorl.tokens.tokenizer import Tokenizer
 
+BROKEN = "b"
+
 
 class Scripted:
-    """An engine that answers a prompt with what the script says, and with nothing where it says nothing."""
+    """A model that answers a prompt with what the script says, and with nothing where it says nothing."""
 
     def __init__(self, renderer, script):
-        self.renderer, self.script, self.widest = renderer, script, 0
+        self.renderer, self.script = renderer, script
 
-    def generate(self, prompts, sampling):
-        self.widest = max(self.widest, len(prompts))
+    def answers(self, asked):
         answers = {tuple(self.renderer.prompt(messages)): text for messages, text in self.script}
-        return [self._said(answers.get(tuple(prompt), ""), sampling) for prompt in prompts]
+        return (self._said(answers.get(tuple(one.prompt), ""), one.sampling) for one in asked)
 
     def _said(self, text, sampling):
-        ids = [*self.renderer.tokenizer.encode(text), self.renderer.tokenizer.end]
+        tokenizer = self.renderer.tokenizer
+        ids = [*tokenizer.encode(text), tokenizer.end]
         kept = ids[: sampling.max_tokens]
-        return SimpleNamespace(ids=kept, logprobs=[0.0] * len(kept), finish="stop" if kept == ids else "length")
+        return Completion(
+            tokenizer.decode([token for token in kept if token != tokenizer.end]),
+            tuple(kept),
+            (0.0,) * len(kept),
+            "error" if text == BROKEN else "stop" if kept == ids else "length",
+        )
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def sit(ground):
     renderer = Renderer(Tokenizer.load(ground.root / "chat"))
 
     def seated(script, name="chat"):
-        return Examinee(name, "none", SimpleNamespace(max_positions=96), Scripted(renderer, script), renderer)
+        return Examinee(name, "none", SimpleNamespace(max_positions=96), Scripted(renderer, script))
 
     sitting = Sitting({}, Seed(7), Tally(Events("exam", []), 10_000))
     return seated, sitting
@@ -100,6 +107,21 @@ def test_an_answer_that_never_ends_is_cut_off_and_said_to_be(sit):
     result = examine_skill(TASK, [endless], count=5, sitting=sitting)["results"][0]
     assert result["num_cut_off"] == 5
     assert 0 < len(result["wrong"][0]["answered"]) < 100
+
+
+def test_answers_that_broke_off_are_counted(sit):
+    seated, sitting = sit
+    broken = [(question.messages, BROKEN) for question in exam_questions(sitting, 5)[:2]]
+    result = examine_skill(TASK, [seated(broken)], count=5, sitting=sitting)["results"][0]
+    assert (result["num_aborted"], result["num_cut_off"], result["value"]) == (2, 0, 0.0)
+
+
+def test_every_question_is_counted_once_as_progress(sit):
+    seated, _ = sit
+    for count in (1, 50, 103):
+        counted = Sitting({}, Seed(7), Tally(Events("exam", []), 10_000))
+        examine_skill(TASK, [seated([])], count=count, sitting=counted)
+        assert counted.tally.done == count
 
 
 def test_models_are_asked_the_same_questions(sit):

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAX_FILE, MAX_FUNCTION, MAX_NESTING, MAX_PARAMETERS = 400, 60, 3, 6
+# Loops over raw memory (model/team) are given addresses and strides one by one, and walk through all axes themselves.
+COMPILED, COMPILED_NESTING, COMPILED_PARAMETERS = {"Loop", "inline", "exact"}, 5, 9
 USUAL_FUNCTION, USUAL_SHARE = 25, 0.9
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
@@ -19,6 +21,8 @@ BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 # "path::function" or "path" -> why it may pass the ceiling. An exception that is no longer needed fails the test.
 EXCEPTIONS: dict[str, str] = {
     "src/whorl/model/cross_entropy.py::chunked_cross_entropy": "each parameter is a letter of one formula, named as in torch's",
+    "src/whorl/model/paged.py::paged_attention": "queries, keys, values, where each of them stands, and how far a token sees",
+    "src/whorl/infer/engine.py::__init__": "a model, its ids, its room, who guesses and when that pays, and a clock for tests",
     "src/whorl/cli/verbs/run.py::run": "the parameters of a verb are its options, each a word a person may type",
 }
 
@@ -69,6 +73,10 @@ def parameters(function: Function) -> int:
     return sum(name not in ("self", "cls") for name in names)
 
 
+def is_compiled(function: Function) -> bool:
+    return any(isinstance(one, ast.Name) and one.id in COMPILED for one in function.decorator_list)
+
+
 def over_the_ceiling() -> dict[str, str]:
     """Every file and function past a ceiling, with its figure."""
     found = {}
@@ -77,10 +85,11 @@ def over_the_ceiling() -> dict[str, str]:
         if lines > MAX_FILE:
             found[name_of(path)] = f"{lines} lines, at most {MAX_FILE}"
         for function in functions(path):
+            compiled = is_compiled(function)
             figures = {
                 "lines": (length(function), MAX_FUNCTION),
-                "nested blocks": (nesting(function), MAX_NESTING),
-                "parameters": (parameters(function), MAX_PARAMETERS),
+                "nested blocks": (nesting(function), COMPILED_NESTING if compiled else MAX_NESTING),
+                "parameters": (parameters(function), COMPILED_PARAMETERS if compiled else MAX_PARAMETERS),
             }
             faults = [f"{figure} {what}, at most {most}" for what, (figure, most) in figures.items() if figure > most]
             if faults:

@@ -106,8 +106,8 @@ def test_the_prompt_is_found_by_requests_and_theirs_by_a_search(model):
     assert engine.generate([prompt], GREEDY)[0].num_cached == 20
     engine, read = engine_of(model), []
     engine.generate([prompt], GREEDY)
-    run = engine.forward.run
-    engine.forward.run = lambda pieces: read.append(sum(len(piece.ids) for piece in pieces)) or run(pieces)
+    step = engine.forward.step
+    engine.forward.step = lambda pieces, **how: read.append(sum(len(piece.ids) for piece in pieces)) or step(pieces, **how)
     beam_search(engine, prompt, Beam(2, 4))
     assert read[0] == 2
 
@@ -143,14 +143,14 @@ def test_logits_that_are_not_finite_are_an_error_that_gives_all_back_and_leaves_
 
 def test_a_fault_in_the_middle_of_a_search_gives_all_back(model):
     engine, calls = engine_of(model), itertools.count()
-    run = engine.forward.run
+    step = engine.forward.step
 
-    def failing(pieces):
+    def failing(pieces, **how):
         if next(calls) == 3:
             raise MemoryError("no room")
-        return run(pieces)
+        return step(pieces, **how)
 
-    engine.forward.run = failing
+    engine.forward.step = failing
     with pytest.raises(MemoryError):
         beam_search(engine, [9] * 6, Beam(3, 8, stops_when="impossible"))
     engine.check()

@@ -10,14 +10,14 @@ from whorl.infer.draft import PromptLookup, checked, num_agreed
 
 def by_search(tokens, limit, *, longest=3, shortest=1):
     """The copy, by looking at every earlier place for every length, token by token."""
-    for size in range(longest, shortest - 1, -1):
-        end = tokens[-size:]
-        for place in range(len(tokens) - 1, size - 1, -1):
-            if len(end) == size and tokens[place - size : place] == end:
-                copied = list(tokens)
-                while len(copied) < len(tokens) + limit:
-                    copied.append(copied[place + len(copied) - len(tokens)])
-                return copied[len(tokens) :]
+    sizes = [size for size in range(longest, shortest - 1, -1) if size < len(tokens)]
+    places = [(size, place) for size in sizes for place in range(len(tokens) - 1, size - 1, -1)]
+    for size, place in places:
+        if tokens[place - size : place] == tokens[-size:]:
+            copied = list(tokens)
+            while len(copied) < len(tokens) + limit:
+                copied.append(copied[place + len(copied) - len(tokens)])
+            return copied[len(tokens) :]
     return []
 
 

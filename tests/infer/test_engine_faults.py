@@ -139,6 +139,24 @@ def test_a_poisoned_request_hurts_neither_its_neighbours_nor_those_who_get_its_b
         engine.check()
 
 
+def test_a_guess_whose_logits_are_no_numbers_hurts_nobody_if_it_is_wrong(model, prompts):
+    """The model has never learnt one of its ids: who says it is lost, who is only thought to say it is not."""
+    prompts = prompts[:6]
+    wanted = engine_of(model).generate(prompts, GREEDY)
+    said = {token for place, one in enumerate(wanted) for token in (*prompts[place], *one.ids)}
+    poison = next(token for token in range(61) if token not in said | STOP_IDS)
+    model.embed.weight.data[poison] = float("nan")
+
+    class Spiteful(PromptLookup):
+        def propose(self, tokens, limit):
+            return [poison] * limit
+
+    engine = Engine(model, stop_ids=STOP_IDS, pad_id=2, setup=TIGHT, open_drafter=Spiteful, costs=FREE)
+    found = engine.generate(prompts, GREEDY)
+    assert [one.ids for one in found] == [one.ids for one in wanted]
+    assert sum(one.num_drafted for one in found) > 0
+
+
 @pytest.mark.parametrize("after", [0, 1])
 def test_what_was_computed_wrong_once_is_never_found_again(model, after):
     """A fault of a moment, in a piece of the prompt: neither the same request later nor one beside it may read its keys."""

@@ -77,12 +77,13 @@ def test_a_dear_draft_makes_guessing_lose():
     assert best_length(StepCosts((1, 17), (1.0, 1.0), draft=0.2), [0, 0.8, 1.5]) == 2
 
 
-def test_guesses_for_one_pay_less_the_fuller_the_step():
-    # Up to 8 tokens a step costs the same: with 7 other requests in it, one guess more is no longer free.
+def test_guesses_pay_less_the_more_requests_share_the_step():
+    # Up to 8 tokens a step costs the same, from there on each costs 1/8 more.
     costs = StepCosts((1, 8, 16), (1.0, 1.0, 2.0))
-    assert best_length(costs, [0, 0.9, 1.7, 2.4]) == 3
-    assert best_length(costs, [0, 0.9, 1.7, 2.4], rows=7) == 1
-    assert best_length(costs, [0, 0.9, 1.7, 2.4], rows=8) == 0
+    gains = [0, 0.9, 1.7, 2.4]
+    assert best_length(costs, gains) == 3
+    assert best_length(costs, gains, rows=4) == 1  # 8 tokens for 1 say 4 * 1.9; 12 for 1.5 say 4 * 2.7: 0.132 and 0.139 each
+    assert best_length(costs, gains, rows=8) == 0  # 16 tokens for 2 say 8 * 1.9: 0.132 each, against 0.125 without
 
 
 @settings(max_examples=50)
@@ -100,7 +101,7 @@ def test_no_other_length_would_be_faster(rises, right, wrong, draft, rows):
     costs = StepCosts((1, 2, 3, 5, 9, 17), tuple(ratios), draft)
     gains = Luck(right, wrong).expected(LONGEST)
     chosen = best_length(costs, gains, rows=rows)
-    rates = [(rows + gain) / (costs.of(rows + length) + length * draft) for length, gain in enumerate(gains)]
+    rates = [(1 + gain) / (costs.of(rows * (1 + length)) + rows * length * draft) for length, gain in enumerate(gains)]
     assert rates[chosen] >= max(rates) / 1.021
 
 
@@ -127,12 +128,12 @@ def simulated(one, is_right, num_tokens):
 def test_guesses_that_are_always_wrong_are_soon_given_up_and_tried_more_and_more_rarely():
     spent, gained = simulated(speculator(FAIR), lambda place: False, 2000)
     assert gained == 0
-    # A try costs a few guesses; waits are 16, 32, 64, 128, 256, 256 ...
-    assert spent < 12 * 16
+    # A try is given up after a few guesses; waits are 16, 32, 64, 128, 256, 256 ...
+    assert spent < 12 * 8
     assert simulated(speculator(FAIR), lambda place: False, 100)[0] > 0
 
 
-def test_guesses_that_are_always_right_are_made_at_once_and_at_full_length():
+def test_guesses_that_are_always_right_are_soon_made_at_full_length():
     spent, gained = simulated(speculator(FAIR), lambda place: True, 2000)
     assert spent == gained > 2000 * 0.85
 
@@ -155,18 +156,24 @@ def test_a_try_that_wins_makes_the_next_wait_short_again():
 def test_the_drafter_hears_what_became_of_its_guesses_and_of_the_request():
     drafter = Repeated()
     one = speculator(FREE, drafter)
-    assert one.propose([1], 3) == [9, 9, 9]
-    one.told(3, 1)
+    assert one.propose([1], 3) == [9, 9]
+    one.told(2, 1)
     one.told(0, 0)
     one.close()
-    assert drafter.heard == [(3, 1)]
+    assert drafter.heard == [(2, 1)]
     assert not drafter.is_open
 
 
 def test_no_more_is_asked_for_than_is_wanted_and_was_measured():
     assert speculator(FREE).propose([1], 0) == []
     assert len(speculator(FREE).propose([1], 1)) == 1
-    assert len(speculator(FREE).propose([1], 500)) == LONGEST
+    one, lengths = speculator(FREE), []
+    for _ in range(5):
+        lengths.append(len(one.propose([1], 500)))
+        one.told(lengths[-1], lengths[-1])
+    assert lengths == [2, 4, 8, LONGEST, LONGEST]  # more with every proposal that was all right
+    one.told(LONGEST, 0)
+    assert len(one.propose([1], 500)) == 2
 
 
 @pytest.mark.parametrize(("token", "extra"), [(61, 0), (-1, 0), (9, 1)])
@@ -179,10 +186,10 @@ def test_what_is_no_proposal_is_refused(token, extra):
         speculator(FREE, Wrong()).propose([1], 3)
 
 
-def test_measured_costs_are_medians_relative_to_a_step_of_one_token_and_never_fall():
-    seconds = {1: 0.004, 2: 0.002, 3: 0.008, 5: 0.008, 9: 0.008, 17: 0.016}
+def test_measured_costs_are_relative_to_a_step_of_one_token_and_never_fall():
+    seconds = {1: 0.004, 2: 0.002, 3: 0.008, 5: 0.008, 9: 0.008, 16: 0.016}
     costs = StepCosts.measured(lambda size: time.sleep(seconds[size]), PromptLookup)
-    assert costs.sizes == (1, 2, 3, 5, 9, 17)
+    assert costs.sizes == (1, 2, 3, 5, 9, 16)
     assert costs.ratios[0] == costs.ratios[1] == 1.0  # two tokens are not cheaper than one
     assert costs.ratios[1] <= costs.ratios[2] <= costs.ratios[3] <= costs.ratios[5]
     assert 1.2 < costs.ratios[5] < 16

@@ -88,7 +88,6 @@ def test_ids_beyond_the_vocabulary_and_special_ids_spell_nothing():
 letters = st.lists(st.sampled_from("ab\u00e9\u00e8"), max_size=4).map("".join)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(letters.filter(bool), max_size=5), st.lists(letters.map(str.encode), max_size=12), st.randoms())
 def test_the_end_is_that_of_a_search_through_the_whole_text_however_it_is_cut(stops, words, random):
     text = b"".join(words)
@@ -114,7 +113,6 @@ def test_the_end_is_that_of_a_search_through_the_whole_text_however_it_is_cut(st
     assert shown == text[:start].decode()
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(letters.filter(bool), max_size=3), st.lists(st.integers(0, len(PIECES) - 1), max_size=30))
 def test_what_is_shown_of_any_bytes_is_what_they_decode_to(stops, ids):
     watcher, shown = watch(stops, ids)
@@ -123,7 +121,7 @@ def test_what_is_shown_of_any_bytes_is_what_they_decode_to(stops, ids):
     assert shown == text[:end].decode(errors="replace")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(letters.filter(bool), min_size=1, max_size=3), st.lists(st.sampled_from(range(97, 260)), max_size=20))
 def test_what_was_shown_is_never_taken_back(stops, ids):
     watcher, shown = StopStrings(stops, PIECES), ""

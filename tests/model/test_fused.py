@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from whorl.model import fused, kernels
 from whorl.model.rope import rotary_table, turn_at
+from whorl.model.turns import HeadNorm
 
 BF16 = torch.bfloat16
 ROUNDING = 2.0**-8  # of one number to bfloat16, relative
@@ -67,24 +68,27 @@ def test_a_gate_far_from_zero_is_shut_or_open():
     torch.testing.assert_close(found[3:], gate[3:].float())
 
 
+@pytest.mark.parametrize("has_norm", [True, False])
 @pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (6, 2), (1, 1)])
-def test_turned_heads_equal_the_float32_turn(heads, kv_heads):
+def test_turned_heads_equal_the_float32_norm_and_turn(heads, kv_heads, has_norm):
     table = rotary_table(32, 8, theta=100.0)
     positions = torch.randint(0, 32, (3, 10), generator=torch.Generator().manual_seed(5))
     x = drawn(3, 10, heads + 2 * kv_heads, 8)
     found, grads = [], []
     for one in (x.float(), x):
         leaf = one.requires_grad_()
+        weights = [drawn(8, seed=seed).float().requires_grad_() for seed in (11, 12)] if has_norm else []
         # The tables are rounded to bfloat16 for both, so that only arithmetic differs.
         turn = turn_at(table.to(BF16).float(), positions, heads=heads + kv_heads, dtype=one.dtype)
-        parts = kernels.turned_heads(leaf, turn, num_kv=kv_heads, norm_weight=None, eps=1e-5)
+        parts = kernels.turned_heads(leaf, turn, num_kv=kv_heads, norm=HeadNorm(*weights, 1e-5) if has_norm else None)
         slopes = [drawn(*part.shape, seed=3 + i).to(one.dtype) for i, part in enumerate(parts)]
         found.append(parts)
-        grads.append(torch.autograd.grad(parts, leaf, slopes)[0])
+        grads.append(torch.autograd.grad(parts, [leaf, *weights], slopes))
     for exact, ours in zip(*found, strict=True):
         assert ours.is_contiguous()
         assert (ours.float() - exact).abs().max() <= ROUNDING * exact.abs().max()
-    assert (grads[1].float() - grads[0]).abs().max() <= ROUNDING * grads[0].abs().max()
+    for exact, ours in zip(*grads, strict=True):
+        assert (ours.float() - exact).abs().max() <= ROUNDING * exact.abs().max()
 
 
 def sights():

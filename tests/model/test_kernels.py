@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from whorl.model.kernels import rms_norm, squared_relu, turned_heads
 from whorl.model.rope import rotary_table, turn_at
+from whorl.model.turns import HeadNorm
 
 EPS = 1e-6
 
@@ -68,12 +69,13 @@ def test_turned_heads_equal_the_plain_formula(has_norm, num_q, num_kv):
     positions = torch.tensor([[0, 1, 2, 0, 1], [3, 0, 1, 2, 3]])
     turn = turn_at(rotary_table(4, 6, theta=100.0), positions, heads=num_q + num_kv, dtype=torch.float32)
     fused = drawn(2, 5, num_q + 2 * num_kv, 6)
-    leaves = [fused, drawn(num_q + num_kv, 6, seed=3)] if has_norm else [fused]
+    leaves = [fused, drawn(6, seed=3), drawn(6, seed=4)] if has_norm else [fused]
 
-    def ours(x, weight=None):
-        return turned_heads(x, turn, num_kv=num_kv, norm_weight=weight, eps=EPS)
+    def ours(x, *weights):
+        return turned_heads(x, turn, num_kv=num_kv, norm=HeadNorm(*weights, EPS) if weights else None)
 
-    def plain(x, weight=None):
+    def plain(x, *weights):
+        weight = torch.cat([weights[0].expand(num_q, -1), weights[1].expand(num_kv, -1)]) if weights else None
         return plain_heads(x, weight, turn, num_kv)
 
     assert_same_function(ours, plain, leaves)
@@ -84,7 +86,7 @@ def test_a_turn_keeps_lengths_and_depends_on_distance_only():
     x = drawn(1, 32, 3, 8).detach()
     x[:] = x[:, :1]  # the same query and key at every position
     turn = turn_at(table, torch.arange(32).unsqueeze(0), heads=2, dtype=torch.float32)
-    q, k, _ = turned_heads(x, turn, num_kv=1, norm_weight=None, eps=EPS)
+    q, k, _ = turned_heads(x, turn, num_kv=1, norm=None)
     torch.testing.assert_close(q.norm(dim=-1), q.norm(dim=-1)[:, :, :1].expand(-1, -1, 32))
     scores = (q @ k.transpose(2, 3))[0, 0]
     torch.testing.assert_close(scores[10:20, 5:15], scores[15:25, 10:20], atol=1e-5, rtol=1e-5)

@@ -171,6 +171,8 @@ def complaint(answer: "Completion", drawing: Drawing) -> str:
     """What a person should know of how an answer ended; empty when it is whole."""
     if answer.finish in ("error", "deadline"):
         return answer.error or answer.finish
+    if answer.finish == "aborted":
+        return f"stopped after {len(answer.ids)} tokens"
     if answer.finish == "length":
         allowed = "--max-tokens allows more" if drawing.max_tokens is not None else "see --max-tokens"
         return f"cut off after {len(answer.ids)} tokens; {allowed}"
@@ -191,7 +193,7 @@ def structure(drawing: Drawing) -> "Structure | None":
     return kind.regex(drawing.regex) if drawing.regex else kind.choice(drawing.choice or ())
 
 
-def answer_document(answer: "Completion", model: Speaker, **said: object) -> dict[str, object]:
+def answer_document(answer: "Completion", model: Speaker, /, **said: object) -> dict[str, object]:
     """An answer as --json shows it, after what else is to be `said` of it."""
     document = {**said, "text": answer.text, "finish": answer.finish, "num_tokens": len(answer.ids)}
     document |= {"num_prompt": answer.num_prompt, "num_cached": answer.num_cached}

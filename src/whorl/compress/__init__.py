@@ -1,1 +1,1 @@
-"""Smaller models, and models in the formats of other tools."""
+"""compress: smaller models, and models in the formats of other tools."""

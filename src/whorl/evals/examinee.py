@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whorl.core.seed import Seed
-from whorl.infer.answer import Model
+from whorl.infer.answer import Model, engine_of
 from whorl.infer.engine import Engine
 from whorl.model.checkpoint import load_config
 from whorl.model.config import ModelConfig
@@ -27,15 +27,23 @@ class Examinee:
     name: str
     family: str
     config: ModelConfig
-    engine: Engine
-    renderer: Renderer
+    model: Model
+
+    @property
+    def engine(self) -> Engine:
+        """What scores and answers ids."""
+        return self.model.engine
+
+    @property
+    def renderer(self) -> Renderer:
+        """What it was kept with."""
+        return self.model.renderer
 
 
 def load_examinee(name: str, folder: Path, *, dtype: DTypeName) -> Examinee:
     """Open a checkpoint folder for an exam. Raises DataError or ArtifactError when it is not whole."""
-    model = Model.load(folder, dtype=dtype)
     family, config = load_config(folder)
-    return Examinee(name, family.model_type, config, model.engine, model.renderer)
+    return Examinee(name, family.model_type, config, Model.load(folder, dtype=dtype))
 
 
 def untrained(examinee: Examinee, *, seed: Seed) -> Examinee:
@@ -43,5 +51,4 @@ def untrained(examinee: Examinee, *, seed: Seed) -> Examinee:
     trained = examinee.engine.model
     model = Transformer.fresh(examinee.config, seed).to(trained.head_weight.device, trained.head_weight.dtype).eval()
     model.compute_dtype = trained.compute_dtype
-    engine = Engine(model, stop_ids=examinee.renderer.stop_ids, pad_id=examinee.renderer.tokenizer.pad)
-    return replace(examinee, name=UNTRAINED, engine=engine)
+    return replace(examinee, name=UNTRAINED, model=Model(engine_of(model, examinee.renderer), examinee.renderer))

@@ -15,13 +15,14 @@ from whorl.core.seed import Seed
 from whorl.evals.examinee import Examinee
 from whorl.evals.figures import drawn
 from whorl.evals.suites import Sitting
-from whorl.infer.engine import Sampling
+from whorl.infer.answer import Asked
+from whorl.infer.request import Sampling
 from whorl.measure.intervals import Interval, bootstrap, wilson
 from whorl.tasks.benchmarks import Benchmark
 
 __all__ = ["Answer", "answers_of", "examine_skill"]
 
-_AT_ONCE = 128  # questions generated between two reports of progress
+_BETWEEN = 50  # questions answered between two reports of progress
 _SHOWN = 3  # right and wrong answers each, kept as samples
 _SLACK = 4  # tokens a model may say beyond one and a half times the longest right answer: enough to see what goes wrong
 
@@ -69,17 +70,12 @@ def answers_of(model: Examinee, task: Benchmark, questions: Sequence[Question], 
             f"{model.config.max_positions} and {room} left after the longest question; examine a model with a longer context"
         )
     sampling = Sampling(max_tokens=min(longest + longest // 2 + _SLACK, room))
-    # Prompts of like length go together: less padding, and the same answers.
-    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
-    answers: dict[int, Answer] = {}
-    for begin in range(0, len(order), _AT_ONCE):
-        chosen = order[begin : begin + _AT_ONCE]
-        for index, said in zip(chosen, model.engine.generate([prompts[i] for i in chosen], sampling), strict=True):
-            text = tokenizer.decode([token for token in said.ids if token not in model.renderer.stop_ids])
-            value = task.check(questions[index], text).value
-            answers[index] = Answer(questions[index], text, value, said.finish)
-        sitting.tally.add(len(chosen), doing=f"{task.use} of {model.name}")
-    return [answers[index] for index in range(len(questions))]
+    answers: list[Answer] = []
+    for question, said in zip(questions, model.model.answers(Asked(prompt, sampling) for prompt in prompts), strict=True):
+        answers.append(Answer(question, said.text, task.check(question, said.text).value, said.finish))
+        if len(answers) % _BETWEEN == 0 or len(answers) == len(questions):
+            sitting.tally.add((len(answers) - 1) % _BETWEEN + 1, doing=f"{task.use} of {model.name}")
+    return answers
 
 
 def _result(name: str, answers: Sequence[Answer], majority: float, *, seed: Seed) -> dict[str, Any]:
@@ -94,7 +90,7 @@ def _result(name: str, answers: Sequence[Answer], majority: float, *, seed: Seed
         "is_learnt": bool(interval.low > majority),
         "num_empty": sum(not answer.text.strip() for answer in answers),
         "num_cut_off": sum(answer.finish == "length" for answer in answers),
-        "num_aborted": sum(answer.finish == "aborted" for answer in answers),
+        "num_aborted": sum(answer.finish == "error" for answer in answers),
         "right": [_shown(answer) for answer in right[:_SHOWN]],
         "wrong": [_shown(answer) for answer in wrong[:_SHOWN]],
     }

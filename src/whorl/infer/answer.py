@@ -7,7 +7,7 @@ steps with them. Keeps no history (infer/talk) and does not serve.
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -148,14 +148,17 @@ class Model:
     def answers(self, asked: Iterable[Asked]) -> Iterator[Completion]:
         """An answer to each, in order, computed side by side; `asked` is read a little ahead of what is answered.
 
-        An answer that failed says so (`finish`, `error`) and touches no other. Raises DataError for a prompt that the engine
-        refuses. Closing the iterator gives up what is under way.
+        A prompt that is asked several times in a row is computed once. An answer that failed says so (`finish`, `error`) and
+        touches no other. Raises DataError for a prompt that the engine refuses. Closing the iterator gives up what is left.
         """
-        source, waiting = iter(asked), deque[Answer]()
+        alike = (list(group) for _, group in groupby(asked, key=lambda one: tuple(one.prompt)))
+        waiting = deque[Answer]()
         try:
             while True:
-                num_open = sum(not answer.is_over for answer in waiting)
-                waiting.extend(map(self.begin, islice(source, max(0, 2 * self.engine.setup.rows - num_open))))
+                while sum(not answer.is_over for answer in waiting) < 2 * self.engine.setup.rows and (
+                    group := next(alike, None)
+                ):
+                    waiting.extend(self._begin(group))
                 if not waiting:
                     return
                 while not waiting[0].is_over:
@@ -179,11 +182,7 @@ class Model:
 
     def begin(self, asked: Asked) -> Answer:
         """Put a question to the engine; an `end` belongs to it. Raises what the engine and the guide raise for a wrong one."""
-        spelling = self._spelling(asked.sampling.stop)
-        guide = None if asked.form is None else self._guides.guide(asked.form)
-        number = self.engine.submit(Request(asked.prompt, asked.sampling, seed=asked.seed, guide=guide))
-        self._open[number] = Answer(number, len(asked.prompt), spelling, stop_ids=self.engine.stop_ids)
-        return self._open[number]
+        return self._begin([asked])[0]
 
     def more(self, answer: Answer) -> str:
         """Let the engine make one step; what of this answer may be shown now."""
@@ -209,6 +208,18 @@ class Model:
             num_prompt=answer.num_prompt,
             num_cached=said.num_cached,
         )
+
+    def _begin(self, alike: Sequence[Asked]) -> list[Answer]:
+        """Put questions of one prompt to the engine."""
+        spellings = [self._spelling(one.sampling.stop) for one in alike]
+        numbers = self.engine.submit_alike([self._request(one) for one in alike])
+        for number, one, spelling in zip(numbers, alike, spellings, strict=True):
+            self._open[number] = Answer(number, len(one.prompt), spelling, stop_ids=self.engine.stop_ids)
+        return [self._open[number] for number in numbers]
+
+    def _request(self, asked: Asked) -> Request:
+        guide = None if asked.form is None else self._guides.guide(asked.form)
+        return Request(asked.prompt, asked.sampling, seed=asked.seed, guide=guide)
 
     def _one(self, prompt: Sequence[int], sampling: Sampling) -> Completion:
         (whole,) = self.answers([Asked(prompt, sampling)])

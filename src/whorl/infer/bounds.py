@@ -1,6 +1,7 @@
 """infer/bounds: how much a bounded JSON schema lets an answer write: of a string, a number, a list, an object.
 
-The limits alone, and what they come to for one node; infer/bounded takes them through a whole schema.
+The limits alone, and what they come to for one node of a schema that infer/schema has checked; infer/bounded takes them through
+a whole one.
 """
 
 import re
@@ -36,9 +37,9 @@ class Bounds:
 
     def of_string(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """How long a string may be: as long as it must, if that is longer."""
-        if isinstance(schema.get("pattern"), str) and has_end(schema["pattern"]):
+        if "pattern" in schema and has_end(schema["pattern"]):
             return {}
-        needed = max(_count(schema, "minLength"), FORMAT_LENGTHS.get(str(schema.get("format")), 0))
+        needed = max(_count(schema, "minLength"), FORMAT_LENGTHS.get(schema.get("format", ""), 0))
         return {"maxLength": _least(schema, "maxLength", max(self.max_length, needed))}
 
     def of_list(self, schema: Mapping[str, Any], *, num_named: int) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class Bounds:
         own = {
             word: Decimal(str(schema[word]))
             for word in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
-            if isinstance(schema.get(word), (int, float)) and not isinstance(schema[word], bool)
+            if word in schema
         }
         largest = 10 ** max([self.max_digits, *(value.adjusted() + 2 for value in own.values() if value)]) - 1
         limits: dict[str, Any] = {}
@@ -87,9 +88,7 @@ def _least(schema: Mapping[str, Any], word: str, limit: int) -> int:
 
 
 def _count(schema: Mapping[str, Any], word: str) -> int:
-    """A count as the schema states it; one that is no number is left for the compiler to refuse."""
-    value = schema.get(word, 0)
-    return int(value) if isinstance(value, (int, float)) else 0
+    return int(schema.get(word, 0))
 
 
 def _exponent(value: Decimal) -> int:

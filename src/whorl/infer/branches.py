@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from whorl.core.errors import DataError, ResourceError
-from whorl.infer.forward import Forward, Piece
+from whorl.infer.forward import Forward
+from whorl.infer.pieces import Piece
 from whorl.infer.pool import ROOT, BlockPool, block_name
 
 __all__ = ["Branches"]
@@ -39,12 +40,13 @@ class Branches:
         """
         if not self._blocks:
             assert list(answers) == [()], "a search begins with the empty answer"
-            hidden = self._read_prompt()
+            logits = self._read_prompt()
         else:
             self._part(answers)
             start = len(self._prompt) + len(answers[0]) - 1
-            hidden = self._forward.run([Piece(answer[-1:], start, self._blocks[answer]) for answer in answers])
-        logprobs = self._forward.logits(hidden).log_softmax(dim=-1)
+            pieces = [Piece(answer[-1:], start, self._blocks[answer]) for answer in answers]
+            logits = self._forward.step(pieces, only_logits=True).logits(list(range(len(answers))))
+        logprobs = logits.log_softmax(dim=-1)
         if not torch.isfinite(
             logprobs
         ).all():  # one look per token; an answer must not end in something that was never compared
@@ -58,7 +60,7 @@ class Branches:
             self._pool.release(blocks)
         self._blocks.clear()
 
-    def _read_prompt(self) -> Float[Tensor, "1 d"]:
+    def _read_prompt(self) -> Float[Tensor, "1 v"]:
         """Compute what is not known of the prompt, its last token in any case."""
         size, blocks, parent = self._pool.block_size, self._blocks.setdefault((), []), ROOT
         for name, tokens in self._names(len(self._prompt) - 1):
@@ -71,8 +73,9 @@ class Branches:
         while len(blocks) < self._pool.blocks_for(len(self._prompt)):
             blocks.append(self._taken())
         for start in range(first, len(self._prompt), self._step_tokens):
-            hidden = self._forward.run([Piece(self._prompt[start : start + self._step_tokens], start, blocks)])
-        return hidden[-1:]
+            part = self._prompt[start : start + self._step_tokens]
+            passed = self._forward.step([Piece(part, start, blocks)], only_logits=True)
+        return passed.logits([len(part) - 1])
 
     def _let_prompt_be_found(self) -> None:
         """By later requests, once what it led to is known to be sound."""

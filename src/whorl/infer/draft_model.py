@@ -14,7 +14,8 @@ import torch
 
 from whorl.core.errors import UsageError
 from whorl.infer.draft import Drafter
-from whorl.infer.forward import Forward, Piece
+from whorl.infer.forward import Forward
+from whorl.infer.pieces import Piece
 from whorl.infer.pool import BlockPool
 from whorl.infer.store import Store
 from whorl.model.packed import pack
@@ -65,10 +66,10 @@ class DraftModel:
         """The likeliest id after these tokens, whose place in their request begins at `start`."""
         for first in range(0, len(ids), READ):
             part = ids[first : first + READ]
-            hidden = self._forward.run([Piece(part, start + first, blocks)])
+            passed = self._forward.step([Piece(part, start + first, blocks)], only_logits=True)
             self.num_read += len(part)
         # One number to the host: the next pass reads it.
-        return int(self._forward.logits(hidden[-1:]).argmax())
+        return int(passed.logits([len(part) - 1]).argmax())
 
     def room(self, guesses: "_Guesses", num_tokens: int) -> bool:
         """Give a request blocks for so many tokens, from those that guessed longest ago if need be. False: too few."""

@@ -14,17 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from whorl.core.errors import DataError, UsageError
 from whorl.core.seed import Seed
 from whorl.infer.admission import Admission
 from whorl.infer.draft import OpenDrafter, num_agreed
 from whorl.infer.draw import Draw, Place, draw
-from whorl.infer.forward import Forward, Piece
+from whorl.infer.forward import Forward, Passed
 from whorl.infer.live import Live
 from whorl.infer.pays import Speculation, StepCosts
+from whorl.infer.pieces import Piece
 from whorl.infer.pool import BlockPool
 from whorl.infer.request import Generated, Request, Sampling, Told
 from whorl.infer.scheduler import Chunk, Limits, Running, Scheduler
@@ -87,7 +86,7 @@ class Engine:
         self._done: dict[int, Generated] = {}
         self._aborted: deque[int] = deque()  # filled by other threads, read at every step
         self._next_number = 0
-        self._speculation = None if open_drafter is None else self._speculating(open_drafter, costs)
+        self.speculation = None if open_drafter is None else self._speculating(open_drafter, costs)
 
     @property
     def device(self) -> torch.device:
@@ -109,9 +108,13 @@ class Engine:
 
     def submit_copies(self, request: Request, count: int) -> list[int]:
         """Queue `count` requests that differ in their seed only; the prompt is computed once."""
-        first = self.submit(_seeded(request, 0))
+        return self.submit_alike([_seeded(request, copy) for copy in range(count)])
+
+    def submit_alike(self, requests: Sequence[Request]) -> list[int]:
+        """Queue requests of one prompt; it is computed once: the others wait for the first to find it."""
+        first = self.submit(requests[0])
         leader = self._live[first]
-        return [first, *(self._submit(_seeded(request, copy), follows=leader) for copy in range(1, count))]
+        return [first, *(self._submit(request, follows=leader) for request in requests[1:])]
 
     def abort(self, number: int) -> None:
         """End a request at the next step, wherever it is. May be called from any thread; one that has ended stays as it is."""
@@ -168,7 +171,8 @@ class Engine:
         """Go on with other weights of the same shape: nothing computed so far is read again, what is packed is packed anew."""
         if model.config != self.model.config:
             raise UsageError("refresh: the weights are of another architecture; build a new engine for it")
-        self.model = self.forward.model = self._packed(model)
+        self.model = self._packed(model)
+        self.forward = Forward(self.model, self.store, is_fixed=self.setup.deterministic)
         self.version += 1
         self.scheduler.restart()
 
@@ -180,6 +184,10 @@ class Engine:
         weights = self.setup.weights
         if weights == "auto":
             weights = "bf16" if model.compute_dtype is torch.bfloat16 else "as_is"
+        if model.logit_product is not None:
+            raise UsageError(
+                "engine: this model's weights were packed by another engine; build it of the model that was loaded"
+            )
         twin = model.twin()
         pack(twin, weights)
         for module in twin.modules() if self.setup.deterministic else ():
@@ -211,9 +219,7 @@ class Engine:
             salt=request.salt,
             fresh_from=None if request.scores_from is None else request.scores_from - 1,
         )
-        speculator = (
-            self._speculation.open() if self._speculation and request.guide is None and sampling.max_tokens > 1 else None
-        )
+        speculator = self.speculation.open() if self.speculation and request.guide is None and sampling.max_tokens > 1 else None
         seed = sampling.seed if request.seed is None else request.seed
         return Live(request, running, seed, self.stop_ids, stops, speculator)
 
@@ -236,7 +242,7 @@ class Engine:
         """Ask for guesses of what the requests that decode say next; those whose drafter proposed what is no guess, ended."""
         ended = []
         decoding = [request for request in self.scheduler.running if request.is_decoding]
-        for request in decoding if self._speculation else ():
+        for request in decoding if self.speculation else ():
             live = self._live[request.number]
             left = request.max_tokens - len(live.ids) - 1  # one token comes without a guess
             if live.speculator is None or left < 1:
@@ -251,8 +257,7 @@ class Engine:
     def _advance(self, chunks: list[Chunk]) -> list[Told]:
         """Compute what is planned; if there is no memory for all of it at once, one request after the other."""
         try:
-            hidden = self.forward.run([_piece(chunk) for chunk in chunks])
-            return self._tell(chunks, hidden)
+            return self._tell(chunks, self._passed(chunks))
         except (MemoryError, RuntimeError) as fault:
             if not _is_shortage(fault):
                 raise
@@ -264,19 +269,24 @@ class Engine:
             )
             return [self._ended(live)]
 
-    def _tell(self, chunks: list[Chunk], hidden: Float[Tensor, "n d"]) -> list[Told]:
-        """What the hidden states of these chunks mean to their requests."""
+    def _passed(self, chunks: list[Chunk]) -> Passed:
+        says = all(chunk.completes and self._live[chunk.request.number].request.scores_from is None for chunk in chunks)
+        return self.forward.step([Piece(chunk.ids, chunk.start, chunk.request.blocks) for chunk in chunks], only_logits=says)
+
+    def _tell(self, chunks: list[Chunk], passed: Passed) -> list[Told]:
+        """What the pass over these chunks means to their requests."""
         ends = list(accumulate(chunk.end - chunk.start for chunk in chunks))
         firsts = [0, *ends[:-1]]
-        scores = [self._scored(chunk, hidden[first:end]) for chunk, first, end in zip(chunks, firsts, ends, strict=True)]
+        scores = [self._scored(chunk, passed, first) for chunk, first in zip(chunks, firsts, strict=True)]
         rows, places = self._rows(chunks, ends)
-        drawn = draw([row.place for row in rows], self.forward.logits(hidden[places])) if rows else []
-        is_sound = _soundness(chunks, hidden, firsts)
+        drawn = draw([row.place for row in rows], passed.logits(places)) if rows else []
+        is_finite = passed.finite()
         told = []
         # From here on nothing fails for want of memory.
-        for chunk, found, sound in zip(chunks, scores, is_sound, strict=True):
+        for chunk, found, first, end in zip(chunks, scores, firsts, ends, strict=True):
             live = self._live[chunk.request.number]
-            if not sound:
+            # Guesses apart: nor may anybody find what its own tokens left in the pages.
+            if not all(is_finite[first : min(end, first + len(chunk.request.tokens) - chunk.start)]):
                 live.end("error", f"the model's logits are not finite after {len(live.ids)} tokens")
                 told.append(self._ended(live))
                 continue
@@ -301,11 +311,12 @@ class Engine:
                 places.append(end - 1 - len(draft) + guesses)
         return rows, places
 
-    def _scored(self, chunk: Chunk, hidden: Float[Tensor, "n d"]) -> dict[int, float]:
+    def _scored(self, chunk: Chunk, passed: Passed, begin: int) -> dict[int, float]:
         """Log-probabilities of the prompt's tokens that follow the places of this chunk, by place, if they are wanted."""
         live, request = self._live[chunk.request.number], chunk.request
         if live.request.scores_from is None:
             return {}
+        hidden = passed.hidden(begin, begin + chunk.end - chunk.start)
         first = max(live.request.scores_from, chunk.start + 1)
         end = min(request.num_prompt, chunk.end + 1)
         if first >= end:
@@ -367,20 +378,7 @@ class Engine:
     def _timed_step(self, num_tokens: int) -> None:
         """A pass over so many tokens of no request, as a step that decodes them would make it."""
         pieces = [Piece([self.pad_id], 0, [self.store.spare]) for _ in range(num_tokens)]
-        self.forward.logits(self.forward.run(pieces)).argmax(dim=-1).tolist()
-
-
-def _piece(chunk: Chunk) -> Piece:
-    return Piece(chunk.ids, chunk.start, chunk.request.blocks)
-
-
-def _soundness(chunks: Sequence[Chunk], hidden: Float[Tensor, "n d"], firsts: Sequence[int]) -> list[bool]:
-    """Whether all tokens of each chunk, guesses apart, came out as numbers: if not, nobody may find their keys and values."""
-    is_finite = torch.isfinite(hidden).all(dim=1).tolist()  # n
-    return [
-        all(is_finite[first : first + min(chunk.end, len(chunk.request.tokens)) - chunk.start])
-        for chunk, first in zip(chunks, firsts, strict=True)
-    ]
+        self.forward.step(pieces, only_logits=True).logits(list(range(num_tokens))).argmax(dim=-1).tolist()
 
 
 def _seeded(request: Request, copy: int) -> Request:

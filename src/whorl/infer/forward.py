@@ -8,13 +8,15 @@ Does not sample, and does not decide what is computed (infer/scheduler).
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from whorl.infer.decode import Decoder
+from whorl.infer.pieces import Piece
 from whorl.infer.store import Store, padded
 from whorl.model.attend import Attend, build_attend
 from whorl.model.attention import Look
@@ -23,23 +25,10 @@ from whorl.model.mask import MaskSpec, Scene
 from whorl.model.paged import paged_attention
 from whorl.model.transformer import Transformer
 
-__all__ = ["FIXED", "Forward", "Piece"]
+__all__ = ["FIXED", "Forward", "Passed"]
 
 FIXED = 16  # tokens of a pass where shapes are fixed
 LONG = 16  # tokens from which a piece is worth a product of its own
-
-
-class Piece(NamedTuple):
-    """Tokens of one request that follow one another."""
-
-    ids: Sequence[int]
-    start: int  # place of the first in its request; what stands before it is in the pages
-    blocks: Sequence[int]  # the request's pages, enough for the last
-
-    @property
-    def end(self) -> int:
-        """One past the last place."""
-        return self.start + len(self.ids)
 
 
 class Forward:
@@ -51,6 +40,7 @@ class Forward:
         self.is_fixed = is_fixed
         self._device = model.embed.weight.device
         self._attend = build_attend(model.backend, device=self._device, dtype=model.compute_dtype)
+        self._decoder = None if is_fixed else Decoder(model, store)
 
     def run(self, pieces: Sequence[Piece]) -> Float[Tensor, "n d"]:
         """Hidden states of all tokens in the order of the pieces; their keys and values are in the pages afterwards.
@@ -61,6 +51,11 @@ class Forward:
             return self._pass(pieces, spare=0)
         hidden = [self._pass(part, spare=FIXED - _count(part)) for part in _cut(pieces, FIXED)]
         return torch.cat([each[: _count(part)] for each, part in zip(hidden, _cut(pieces, FIXED), strict=True)])
+
+    def step(self, pieces: Sequence[Piece], *, only_logits: bool) -> "Passed":
+        """The pass of a step. `only_logits`: nobody will ask for hidden states, so a few tokens may take the fast way."""
+        logits = self._decoder.logits(pieces) if only_logits and self._decoder is not None else None
+        return Passed(self, self.run(pieces) if logits is None else None, logits)
 
     def logits(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         """float32, in one product or, where shapes are fixed, in products of one shape."""
@@ -75,6 +70,31 @@ class Forward:
         ids = np.concatenate([*(np.asarray(piece.ids, np.int64) for piece in pieces), np.zeros(spare, np.int64)])
         hidden: Tensor = self.model(torch.from_numpy(ids).to(self._device)[None], positions=mixer.positions[None], mixer=mixer)
         return hidden[0]
+
+
+class Passed:
+    """What a pass left of its tokens, numbered in the order of the pieces."""
+
+    def __init__(self, forward: Forward, hidden: Tensor | None, logits: Tensor | None) -> None:
+        self._forward, self._hidden, self._logits = forward, hidden, logits
+
+    def hidden(self, first: int, end: int) -> Float[Tensor, "n d"]:
+        """Hidden states of some tokens."""
+        assert self._hidden is not None, "said that only logits are wanted"
+        return self._hidden[first:end]
+
+    def finite(self) -> list[bool]:
+        """Whether what came of each token is a number."""
+        found = self._logits if self._hidden is None else self._hidden
+        assert found is not None, "a pass leaves one or the other"
+        return torch.isfinite(found.sum(dim=-1, dtype=torch.float32)).tolist()
+
+    def logits(self, places: list[int]) -> Float[Tensor, "r v"]:
+        """float32, after these tokens; valid until the next pass."""
+        if self._hidden is not None:
+            return self._forward.logits(self._hidden[places])
+        assert self._logits is not None, "a pass leaves one or the other"
+        return self._logits if len(places) == len(self._logits) else self._logits[places]
 
 
 class _Pages:

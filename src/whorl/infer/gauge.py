@@ -48,7 +48,7 @@ class Load:
 
     @classmethod
     def fitted(cls, streams: Sequence[int], prompt: int | None, answer: int | None, *, room: int) -> Self:
-        """The load as asked for; lengths left open are the defaults, or less in a context of `room` tokens that has not so many.
+        """The load as asked for; lengths left open are the defaults, or less in a context of fewer tokens.
 
         Raises UsageError for one that does not fit, or that measures nothing.
         """
@@ -101,23 +101,20 @@ def gauged(what: Path | Mapping[str, Any], *, weights: str, asked: Mapping[str, 
     device = pick_device().name
     dtype = torch_dtype(pick_dtype(cast("DTypeName", weights if weights in {"fp32", "bf16"} else "auto"), device).name)
     if isinstance(what, Path):
-        fields, config = load_config(what)
-        asked_load = Load.fitted(**asked, room=config.max_positions)
-        model, about = load(what, dtype=dtype, device=device).model, {"name": what.name, "family": fields.model_type}
+        member, config = load_config(what)
+        carried = Load.fitted(**asked, room=config.max_positions)
+        model, about = load(what, dtype=dtype, device=device).model, (what.name, member.model_type)
     else:
-        asked_load = Load.fitted(**asked, room=sys.maxsize)
-        model, about = (
-            _drawn(what, asked_load, dtype=dtype, device=device),
-            {"name": "random weights", "family": what.get("use")},
-        )
-    about |= {"parameters": sum(one.numel() for one in model.parameters())}
+        carried = Load.fitted(**asked, room=sys.maxsize)
+        model, about = _drawn(what, carried, dtype=dtype, device=device), ("random weights", what["use"])
+    num_parameters = sum(one.numel() for one in model.parameters())
     form = cast("Weights", {"fp32": "as_is"}.get(weights, weights))
-    engine = Engine(model, stop_ids=(), pad_id=0, setup=Setup(rows=max(asked_load.streams), weights=form))
+    engine = Engine(model, stop_ids=(), pad_id=0, setup=Setup(rows=max(carried.streams), weights=form))
     del model  # what is packed is held once
     roof = measured_roof(engine.device, dtype, num_bytes=packed_bytes(engine.model))
-    found = [pace._asdict() for pace in paces(engine, asked_load, roof)]
+    found = [pace._asdict() for pace in paces(engine, carried, roof)]
     return {
-        "model": about,
+        "model": {"name": about[0], "family": about[1], "parameters": num_parameters},
         "machine": {"device": device, "threads": torch.get_num_threads(), "dtype": str(dtype).removeprefix("torch.")},
         "weights": {"format": weights, "read_bytes_per_token": packed_bytes(engine.model)},
         "cache": {
@@ -125,7 +122,7 @@ def gauged(what: Path | Mapping[str, Any], *, weights: str, asked: Mapping[str, 
             "room_bytes": engine.store.num_bytes,
         },
         "roof": roof._asdict(),
-        "load": {"prompt": asked_load.prompt, "answer": asked_load.answer, "rounds": asked_load.rounds},
+        "load": {"prompt": carried.prompt, "answer": carried.answer, "rounds": carried.rounds},
         "paces": found,
         "peak_memory_bytes": _peak_memory_bytes(engine.device),
     }

@@ -8,9 +8,10 @@ tokens, and does not look at logits.
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, TokenizerWrapper
 
 __all__ = ["Guide", "GuideLimits", "Guides", "StructureGuide"]
+
+
+Answer = TypeVar("Answer")
+_DEAD_END = "NoExtension"  # in llguidance's words
 
 
 class Guide(Protocol):
@@ -83,7 +88,7 @@ class Guides:
         self.limits = limits
         self._stop_ids = frozenset(ends)
         self._kept = kept
-        self._compiled: OrderedDict[Structure, LLMatcher] = OrderedDict()
+        self._compiled: OrderedDict[Structure, _Grammar] = OrderedDict()
         try:
             import llguidance  # noqa: PLC0415 - an extra
         except ModuleNotFoundError as error:
@@ -99,10 +104,10 @@ class Guides:
         if structure in self._compiled:
             self._compiled.move_to_end(structure)
         else:
-            self._compiled[structure] = self._compile(structure)
+            self._compiled[structure] = _Grammar(partial(self._compile, structure))
             if len(self._compiled) > self._kept:
                 self._compiled.popitem(last=False)
-        return StructureGuide(self._compiled[structure].deep_copy(), structure.kind, size=self.size, stop_ids=self._stop_ids)
+        return StructureGuide(self._compiled[structure], structure.kind, size=self.size, stop_ids=self._stop_ids)
 
     def _compile(self, structure: Structure) -> "LLMatcher":
         size = len(structure.text.encode())
@@ -129,15 +134,36 @@ class Guides:
         return f"{head}%json {structure.text}"
 
 
+class _Grammar:
+    """One structure, compiled. Answers under it share what was worked out for any of them, and the limit on that."""
+
+    def __init__(self, compile_it: "Callable[[], LLMatcher]") -> None:
+        self._compile = compile_it
+        self._matcher = compile_it()
+
+    def start(self) -> "LLMatcher":
+        """Before the first token."""
+        return self._matcher.deep_copy()
+
+    def alone(self, said: Sequence[int]) -> "LLMatcher":
+        """After these tokens, sharing nothing: for an answer whose like have used up what they share. Later ones start anew."""
+        self._matcher = self._compile()
+        own = self._compile()
+        own.consume_tokens(list(said))
+        return own
+
+
 class StructureGuide:
     """One answer on its way through a grammar."""
 
-    def __init__(self, matcher: "LLMatcher", kind: str, *, size: int, stop_ids: frozenset[int]) -> None:
-        self._matcher = matcher
+    def __init__(self, grammar: _Grammar, kind: str, *, size: int, stop_ids: frozenset[int]) -> None:
+        self._grammar = grammar
+        self._matcher = grammar.start()
+        self._is_alone = False
         self._kind = kind
         self._size = size
         self._stop_ids = stop_ids
-        self._is_over = False  # a stop id was said
+        self._said: list[int] = []
         self._bits = np.zeros(-(-size // 32), np.int32)
         self._address = self._bits.ctypes.data  # asked for once: it costs more than a mask
         self._allowed: np.ndarray | None = None
@@ -149,8 +175,7 @@ class StructureGuide:
         """
         assert not self._is_over, "an answer that has ended does not go on"
         if self._allowed is None:
-            self._matcher.unsafe_compute_mask_ptr(self._address, self._bits.nbytes)
-            self._check()
+            self._ask(lambda: self._matcher.unsafe_compute_mask_ptr(self._address, self._bits.nbytes))
             bits = np.unpackbits(self._bits.view(np.uint8), count=self._size, bitorder="little")
             self._allowed = bits.view(np.bool_)
         return self._allowed
@@ -159,19 +184,18 @@ class StructureGuide:
         """The answer goes on with this token. Raises ResourceError when reading it passes the limits."""
         is_allowed = self.accepted_by([token]) == 1 if self._allowed is None else self._allowed[token]
         assert is_allowed, f"token {token} was said although it is not allowed"
+        self._ask(lambda: self._matcher.consume_token(token))
+        self._said.append(token)
         self._allowed = None
-        self._is_over = token in self._stop_ids
-        self._matcher.consume_token(token)
-        self._check()
 
     def accepted_by(self, tokens: Sequence[int]) -> int:
-        """How many of these tokens could come next, one after the other. Changes nothing."""
+        """How many of these tokens could come next, one after the other. Changes nothing. Raises as `allowed` does."""
         if self._is_over:
             return 0
         if self.is_finished:  # only the end is left, which llguidance does not count
             return int(len(tokens) > 0 and tokens[0] in self._stop_ids)
         known = next((place for place, token in enumerate(tokens) if not 0 <= token < self._size), len(tokens))
-        return self._matcher.validate_tokens(list(tokens[:known])) if known else 0
+        return self._ask(lambda: self._matcher.validate_tokens(list(tokens[:known]))) if known else 0
 
     @property
     def is_finished(self) -> bool:
@@ -183,11 +207,21 @@ class StructureGuide:
         """Whether the answer may end here."""
         return self._matcher.is_accepting()
 
-    def _check(self) -> None:
+    @property
+    def _is_over(self) -> bool:
+        """Whether a stop id was said."""
+        return bool(self._said) and self._said[-1] in self._stop_ids
+
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
+        """What llguidance says; asked again alone when answers under the same structure have used up what they share."""
+        answer = question()
+        if self._matcher.is_error() and not self._is_alone and _DEAD_END not in self._matcher.get_error():
+            self._matcher, self._is_alone = self._grammar.alone(self._said), True
+            answer = question()
         if not self._matcher.is_error():
-            return
+            return answer
         said = self._matcher.get_error()
-        if "NoExtension" in said:
+        if _DEAD_END in said:
             raise DataError(f"{self._kind}: no token of this vocabulary can go on from here; want a vocabulary of all bytes")
         raise ResourceError(f"{self._kind}: {_plain(said)}; simplify it, or raise the limits of the guide")
 

@@ -6,7 +6,6 @@ step of n tokens costs is measured once, when an engine is built, and pinned; ho
 and more rarely while it keeps losing. Decides about time only, never about ids. https://arxiv.org/abs/2211.17192, section 3
 """
 
-import statistics
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -17,13 +16,14 @@ from whorl.infer.draft import Drafter, OpenDrafter, checked
 
 __all__ = ["Luck", "Speculation", "Speculator", "StepCosts", "best_length"]
 
-SIZES = (1, 2, 3, 5, 9, 17)  # tokens of the steps that are timed
-ROUNDS = 5  # the median of so many
+SIZES = (1, 2, 3, 5, 9, 16)  # tokens of the steps that are timed
+ROUNDS = 5  # the fastest of so many: what else the machine does at that moment is no part of a step
 WARM_TOKENS = 32  # a drafter is timed on a request of this many
 MARGIN = 1.02  # a plan must promise so much: costs are measured to a few percent
 PRIOR = (2.0, 0.25)  # right and wrong guesses before any was made: hopeful, so that a request tries, and soon refuted
 MEMORY = 64.0  # guesses; older ones fade, because a text changes
 LONGEST = SIZES[-1] - 1  # guesses at once: what a step of more tokens costs was not measured
+FIRST_LENGTH = 2  # guesses of a try; as many again with every proposal that was all right: a try that fails costs little
 FIRST_WAIT, LONGEST_WAIT = 16, 256  # tokens said without guessing before another try; doubles with each try that loses
 
 
@@ -43,7 +43,7 @@ class StepCosts:
 
     @classmethod
     def measured(cls, step: Callable[[int], None], open_drafter: OpenDrafter) -> "StepCosts":
-        """Medians over runs of `step`, given a number of tokens, and of a drafter. A larger step never counts as cheaper."""
+        """The fastest of some runs of `step`, given a number of tokens, and of a drafter. Larger never counts as cheaper."""
         seconds = [_seconds(partial(step, size)) for size in SIZES]
         rising = [max(seconds[: place + 1]) for place in range(len(seconds))]
         draft = _draft_seconds(open_drafter)
@@ -82,12 +82,11 @@ class Luck:
 def best_length(costs: StepCosts, gains: Sequence[float], *, rows: int = 1) -> int:
     """How many guesses make tokens come fastest, if j guesses are expected to add gains[j] tokens. 0: guessing loses.
 
-    `rows` requests share the step and would each say one token without guesses; the guesses are for one of them.
+    `rows` requests share the step and are taken to guess alike: guesses that are free for one of them are not for all.
     """
-    plain = costs.of(rows) / rows  # per token
-    best, length = plain / MARGIN, 0
+    best, length = costs.of(rows) / MARGIN, 0  # per token and row
     for guesses in range(1, len(gains)):
-        cost = (costs.of(rows + guesses) + guesses * costs.draft) / (rows + gains[guesses])
+        cost = (costs.of(rows * (1 + guesses)) + rows * guesses * costs.draft) / (1 + gains[guesses])
         if cost < best:
             best, length = cost, guesses
     return length
@@ -110,14 +109,14 @@ class Speculator:
     def __init__(self, drafter: Drafter, costs: StepCosts, *, vocab_size: int) -> None:
         self.drafter, self.costs, self.vocab_size = drafter, costs, vocab_size
         self.luck = Luck()
-        self._wait, self._waited = FIRST_WAIT, 0
+        self._most, self._wait, self._waited = FIRST_LENGTH, FIRST_WAIT, 0
 
     def propose(self, tokens: Sequence[int], limit: int, *, rows: int = 1) -> list[int]:
         """At most `limit` guesses; none where they would cost more than they bring. `rows`: requests that share the step.
 
         Raises DataError for a drafter that proposes more than it was asked for, or ids that the model does not have.
         """
-        limit = min(limit, LONGEST)
+        limit = min(limit, self._most)
         length = best_length(self.costs, self.luck.expected(limit), rows=rows) or self._another_try(limit, rows)
         if not length:
             return []
@@ -130,7 +129,9 @@ class Speculator:
         self.luck.told(num_drafted, num_accepted)
         self.drafter.told(num_drafted, num_accepted)
         if num_accepted == num_drafted:
-            self._wait = FIRST_WAIT
+            self._most, self._wait = min(2 * self._most, LONGEST), FIRST_WAIT
+        elif not num_accepted:
+            self._most = FIRST_LENGTH
 
     def close(self) -> None:
         """The request is over."""
@@ -142,7 +143,7 @@ class Speculator:
         if self._waited < self._wait:
             return 0
         self._wait, self._waited = min(2 * self._wait, LONGEST_WAIT), 0
-        self.luck = Luck()
+        self.luck, self._most = Luck(), FIRST_LENGTH
         return best_length(self.costs, self.luck.expected(limit), rows=rows)
 
 
@@ -162,10 +163,10 @@ def _draft_seconds(open_drafter: OpenDrafter) -> float:
 
 
 def _seconds(act: Callable[[], None]) -> float:
-    """Median time of an act, after one that is not counted."""
+    """Shortest time of an act, after one that is not counted."""
     taken = []
     for _ in range(ROUNDS + 1):
         began = time.perf_counter()
         act()
         taken.append(time.perf_counter() - began)
-    return statistics.median(taken[1:])
+    return min(taken[1:])

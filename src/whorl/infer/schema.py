@@ -2,14 +2,14 @@
 
 Refuses, by keyword and place, what cannot be enforced token by token, and words it does not know: a misspelt `maxLenght` would
 otherwise bound nothing. Makes exact what the grammar's compiler takes loosely: days that do not exist, seconds past 59, some
-numbers that are excluded. Whether
-the rest can be compiled, and is satisfiable, infer/guide finds out. https://json-schema.org/draft/2020-12
+numbers that are excluded. Whether the rest can be compiled and fulfilled, infer/guide finds out.
+https://json-schema.org/draft/2020-12
 """
 
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from whorl.core.errors import UsageError, suggestion
 
@@ -60,6 +60,7 @@ MAPS = ("properties", "patternProperties", "$defs", "definitions")
 MAX_DEPTH = 64  # schemas inside schemas
 EXACT_FLOAT = 2**53  # bounds of numbers are compiled as floats
 WIDEST_INT = 2**63  # constants are compiled as 64-bit integers
+_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 NEAREST = 1e-9  # numbers nearer to an excluded whole number are excluded too
 
 _YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
@@ -134,19 +135,56 @@ def _check_words(node: Mapping[str, Any], where: str) -> None:
 
 
 def _check_kinds(node: Mapping[str, Any], where: str) -> None:
-    for word, kind in (("$ref", str), ("enum", list), ("required", list), ("pattern", str), ("format", str)):
-        if word in node and not isinstance(node[word], kind):
-            raise UsageError(f"json schema: {where}: {word}={node[word]!r}; want {'a list' if kind is list else 'a text'}")
+    for words, is_right, wanted in _KINDS:
+        for word in words:
+            if word in node and not is_right(node[word]):
+                raise UsageError(f"json schema: {where}: {word}={str(node[word])[:80]!r}; want {wanted}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _is_count(value: object) -> bool:
+    return _is_number(value) and cast("float", value) >= 0 and cast("float", value) % 1 == 0
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _names_types(value: object) -> bool:
+    return isinstance(value, str) or (_are_texts(value) and value != [])
+
+
+_COUNTED = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
+_KINDS: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
+    (("$ref", "$anchor", "pattern", "format"), _is_text, "a text"),
+    (_NUMBERS, _is_number, "a finite number"),
+    (_COUNTED, _is_count, "a count"),
+    (("enum",), _is_list, "a list"),
+    (("required",), _are_texts, "a list of texts"),
+    (("type",), _names_types, "the name of a type, or a list of them"),
+)
 
 
 def _check_numbers(node: Mapping[str, Any], where: str) -> None:
-    for word in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"):
-        value = node.get(word)
-        if isinstance(value, int) and abs(value) > EXACT_FLOAT:
-            raise UsageError(f"json schema: {where}: {word}={value} cannot be kept exactly; want at most {EXACT_FLOAT}")
+    for word in _NUMBERS:
+        if abs(node.get(word, 0)) > EXACT_FLOAT:
+            raise UsageError(
+                f"json schema: {where}: {word}={str(node[word])[:40]} cannot be kept exactly; want at most {EXACT_FLOAT}"
+            )
     for value in (node.get("const"), *node.get("enum", [])):
         if isinstance(value, int) and not -WIDEST_INT <= value < WIDEST_INT:
-            raise UsageError(f"json schema: {where}: the constant {value} does not fit 64 bits; write it as a string")
+            raise UsageError(f"json schema: {where}: the constant {str(value)[:40]} does not fit 64 bits; write it as a string")
 
 
 def _check_keys(node: Mapping[str, Any], where: str) -> None:
@@ -156,7 +194,7 @@ def _check_keys(node: Mapping[str, Any], where: str) -> None:
     """
     wanted = node.get("minProperties", 0)
     required = node.get("required", [])
-    if isinstance(wanted, int) and wanted > len(required) + 1:
+    if wanted > len(required) + 1:
         raise UsageError(
             f"json schema: {where}: minProperties={wanted} cannot be enforced with {len(required)} required properties: other "
             f"keys could repeat; want at most {len(required) + 1}, or name more in 'required'"
@@ -185,13 +223,14 @@ def _excluded(node: Mapping[str, Any]) -> dict[str, Any]:
     The compiler lets an excluded 3 pass where the other bound lies within 3 and 4 (llguidance 1.9.1), be it told elsewhere.
     """
     bounds: dict[str, Any] = {}
-    low, high = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
-    if _is_whole(low) and low >= 0:
+    low, high = _whole(node.get("exclusiveMinimum")), _whole(node.get("exclusiveMaximum"))
+    if low is not None and low >= 0:
         bounds["minimum"] = max(node.get("minimum", low), low + max(NEAREST, math.ulp(low)))
-    if _is_whole(high) and high <= 0:
+    if high is not None and high <= 0:
         bounds["maximum"] = min(node.get("maximum", high), high - max(NEAREST, math.ulp(high)))
     return bounds
 
 
-def _is_whole(value: Any) -> bool:  # noqa: ANN401
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value)
+def _whole(value: float | None) -> float | None:
+    """A number without a fraction; None for what is none."""
+    return float(value) if value is not None and float(value).is_integer() else None

@@ -52,7 +52,7 @@ class StopStrings:
     """
 
     def __init__(self, stops: Sequence[str], token_bytes: Sequence[bytes]) -> None:
-        """`token_bytes`: what each id spells, nothing for special ids; ids beyond it spell nothing either.
+        """`token_bytes`: what each id spells; ids beyond it spell nothing.
 
         Raises UsageError for a stop string that is empty or is not text.
         """

@@ -38,7 +38,7 @@ class Structure:
     def schema(cls, schema: Node, *, whitespace: Whitespace = "some", bounds: Bounds | None = None) -> Self:
         """JSON that this schema (draft 2020-12, or the `$schema` it names) accepts, properties in the schema's order.
 
-        With `bounds`, the schema is made stricter until every answer ends: see infer/bounds. Without, what it leaves open stays
+        With `bounds`, the schema is made stricter until every answer ends (infer/bounded); without, what it leaves open stays
         open. Keys of an open object may come twice, as JSON allows; the later one counts. Raises UsageError for a schema that
         is malformed or says what cannot be enforced, naming the keyword and its place.
         """

@@ -13,6 +13,7 @@ from whorl.model.config import ModelConfig
 from whorl.model.kernels import Heads, turned_heads
 from whorl.model.layers import Linear, Product, RMSNorm, product
 from whorl.model.rope import Turn
+from whorl.model.turns import HeadNorm
 
 __all__ = ["Attention", "Look", "Mixer", "Sight"]
 
@@ -77,7 +78,7 @@ class Attention(nn.Module):
         heads = fused.view(*x.shape[:2], -1, self.head_dim)  # b t h+k+k c
         if turn is None:
             return self._unturned(heads)
-        return turned_heads(heads, turn, num_kv=self.kv_heads, norm_weight=self._norm_weight(), eps=self.eps)
+        return turned_heads(heads, turn, num_kv=self.kv_heads, norm=self._head_norm())
 
     def _unturned(self, heads: Float[Tensor, "b t n c"]) -> Heads:
         """Queries, keys and values of a model whose positions were added to the embeddings."""
@@ -93,9 +94,8 @@ class Attention(nn.Module):
         q, k, v = torch.split(fused, [self.q.weight.shape[0], self.k.weight.shape[0], self.v.weight.shape[0]], dim=-1)
         return torch.cat([self.q_norm(q), self.k_norm(k), v], dim=-1)
 
-    def _norm_weight(self) -> Float[Tensor, "m c"] | None:
-        """A row for each query and key head, or None for no norm per head."""
+    def _head_norm(self) -> HeadNorm | None:
+        """The norms, if they are over heads."""
         if self.q_norm is None or self.k_norm is None or self.norms_whole:
             return None
-        q = self.q_norm.weight.expand(self.heads, -1)
-        return torch.cat([q, self.k_norm.weight.expand(self.kv_heads, -1)])
+        return HeadNorm(self.q_norm.weight, self.k_norm.weight, self.eps)

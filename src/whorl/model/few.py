@@ -7,7 +7,7 @@ faster. Packs nothing: the matrix is read as it lies.
 
 from array import array
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -16,43 +16,52 @@ from torch import Tensor
 from torch.nn import functional
 
 from whorl.model.layers import cast
-from whorl.model.team import HEAD, Loop, can_run, claimed, floats, inline, narrow, words
-from whorl.model.tile import COLUMNS, HAS_DOT, ROWS, Kind, stack, tile
+from whorl.model.steps import FOUR, HAS_DOT, Kind
+from whorl.model.team import HEAD, Loop, can_run, claimed, floats, inline, narrow, wide, words
+from whorl.model.tile import COLUMNS, ROWS, exact, stack, tile
 
-__all__ = ["FEW", "Few", "few_product"]
+__all__ = ["FEW", "Few", "Stored", "can_take", "few_product"]
 
 FEW: Final = 16  # rows: beyond, torch's blocked product is as fast or faster (measured; see docs/log.md)
+MAX_FOURS: Final = 1 << 19  # numbers of all vectors, of a product with four-bit rows: threads sum their groups on their stacks
+_BLOCK: Final = 64  # rows multiplied before their sums are rounded and written
+_NEAR: Final = 1 << 14  # bytes of rows that stay in the first cache while more than four vectors pass
+_AHEAD: Final = 12_288  # bytes: so far before it is read memory is asked for
 _CHUNK: Final = 1 << 16  # bytes of the matrix a thread claims at a time
-_X, _OUT, _N, _KIND = HEAD, HEAD + 1, HEAD + 2, HEAD + 8  # what differs from call to call
+_X, _OUT, _N, _KIND = HEAD, HEAD + 1, HEAD + 2, HEAD + 3  # what differs from call to call
+
+
+class Stored(NamedTuple):
+    """A matrix as loops read it: bfloat16 or float32 (o i); int8 (o i), with a float32 scale for each row; or uint8
+    (o, row_bytes) laid out as model/steps.FOUR says."""
+
+    rows: Tensor
+    in_dim: int
+    scale: Float[Tensor, " o"] | None = None
 
 
 class Few:
-    """x -> x W^T (+ b) for a few rows and one matrix, with all that does not change between calls prepared.
+    """x -> x W^T (+ b) for a few rows and one matrix, all that does not change between calls prepared. Calls may overlap."""
 
-    Calls may overlap. Wants a contiguous matrix in this machine's memory, bfloat16 or float32; `can_take` tells.
-    """
-
-    def __init__(
-        self, weight: Float[Tensor, "o i"], *, bias: Float[Tensor, " o"] | None = None, out_dtype: torch.dtype
-    ) -> None:
-        assert can_take(weight), "who prepares a product has asked can_take"
+    def __init__(self, matrix: Stored, *, bias: Float[Tensor, " o"] | None = None, out_dtype: torch.dtype) -> None:
+        assert can_take(matrix.rows), "who prepares a product has asked can_take"
         assert out_dtype in (torch.bfloat16, torch.float32), f"out_dtype is {out_dtype}, want bfloat16 or float32"
-        self._weight, self._bias = weight, None if bias is None else bias.float().contiguous()
-        self.out_dim, self.in_dim = weight.shape
+        self._matrix, self._bias = matrix, None if bias is None else bias.float().contiguous()
+        self.in_dim, self.out_dim = matrix.in_dim, len(matrix.rows)
         self.out_dtype = out_dtype
-        tiles = -(-self.out_dim // ROWS)
-        chunk = max(1, _CHUNK // (ROWS * self.in_dim * weight.element_size()))
-        address = 0 if self._bias is None else self._bias.data_ptr()
-        own = (0, 0, 0, weight.data_ptr(), address, self.out_dim, self.in_dim, int(out_dtype is torch.float32))
-        self._numbers = array("q", (0, 0, tiles, chunk, *own, 0))
+        row_bytes = matrix.rows.stride(0) * matrix.rows.element_size()
+        addresses = (0 if one is None else one.data_ptr() for one in (matrix.rows, self._bias, matrix.scale))
+        own = (*addresses, self.out_dim, self.in_dim, row_bytes, int(out_dtype is torch.float32))
+        head = (0, 0, -(-self.out_dim // ROWS), max(1, _CHUNK // (ROWS * row_bytes)))
+        self._numbers = array("q", (*head, 0, 0, 0, 0, *own))
 
     def __call__(self, x: Float[Tensor, "... i"]) -> Float[Tensor, "... o"]:
-        """The product. bfloat16 with a bfloat16 matrix, else float32; a float32 matrix takes float32 only."""
+        """The product, of bfloat16 or float32; a float32 matrix takes float32 only."""
         given = x.contiguous()
         out = given.new_empty((*x.shape[:-1], self.out_dim), dtype=self.out_dtype)
         numbers = self._numbers[:]  # its own copy: threads write to it
         numbers[_X], numbers[_OUT], numbers[_N] = given.data_ptr(), out.data_ptr(), given.numel() // self.in_dim
-        numbers[_KIND] = _KINDS[x.dtype, self._weight.dtype]
+        numbers[_KIND] = _KINDS[x.dtype, self._matrix.rows.dtype]
         _PRODUCT.start(numbers)
         return out
 
@@ -62,70 +71,111 @@ def few_product(
 ) -> Float[Tensor, "n o"]:
     """x W^T (+ b), rounded once; where no loop can run, by torch in float32, which does not keep rows apart."""
     if can_take(weight) and x.device.type == "cpu" and (x.dtype, weight.dtype) in _KINDS:
-        return Few(weight, bias=bias, out_dtype=out_dtype)(x)
+        return Few(Stored(weight, weight.shape[1]), bias=bias, out_dtype=out_dtype)(x)
     return functional.linear(x.float(), weight.float(), cast(bias, torch.float32)).to(out_dtype)
 
 
-def can_take(weight: Tensor) -> bool:
-    """Whether loops can read the matrix: plain, contiguous, in this machine's memory, bfloat16 or float32."""
-    runs = can_run(torch.empty(0, dtype=torch.bfloat16, device=weight.device))
-    return runs and weight.is_contiguous() and weight.dtype in (torch.bfloat16, torch.float32)
+def can_take(rows: Tensor) -> bool:
+    """Whether loops can read the matrix: contiguous, in this machine's memory, of a kind they know."""
+    is_known = any(rows.dtype is known for _, known in _KINDS)
+    return rows.device.type == "cpu" and can_run() and rows.is_contiguous() and is_known
 
 
-_PAIRS, _WIDENED, _MIXED, _FULL = range(4)  # kinds of product, as the loop is told
-_pairs, _widened, _mixed, _full = tile(Kind(2, 2, is_dot=HAS_DOT)), tile(Kind(2, 2)), tile(Kind(4, 2)), tile(Kind(4, 4))
-_sums = stack(COLUMNS * ROWS)
+_NARROW, _EIGHT, _FOUR, _MIXED, _FULL, _EIGHT_MIXED, _FOUR_MIXED = range(7)  # kinds, as the loop is told
 _KINDS: Mapping[tuple[torch.dtype, torch.dtype], int] = {  # vectors, matrix
-    (torch.bfloat16, torch.bfloat16): _PAIRS if HAS_DOT else _WIDENED,
+    (torch.bfloat16, torch.bfloat16): _NARROW,
+    (torch.bfloat16, torch.int8): _EIGHT,
+    (torch.bfloat16, torch.uint8): _FOUR,
     (torch.float32, torch.bfloat16): _MIXED,
     (torch.float32, torch.float32): _FULL,
+    (torch.float32, torch.int8): _EIGHT_MIXED,
+    (torch.float32, torch.uint8): _FOUR_MIXED,
 }
+_narrow, _eight, _four = (tile(Kind(16, bits, is_dot=HAS_DOT), lines=ROWS) for bits in (16, 8, FOUR))
+_mixed, _full, _eight_mixed, _four_mixed = (tile(Kind(32, bits), lines=ROWS) for bits in (16, 32, 8, FOUR))
+_sums, _group_sums = stack(COLUMNS * (_BLOCK + ROWS)), stack(MAX_FOURS // 32)
 
 
 @Loop
 def _PRODUCT(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802 - compiled, here and below
-    """Four rows of the matrix at a time with all vectors, while the rows after them are asked for."""
-    n, o, i, w_stride = p[6], p[9], p[10], p[10] * (np.int64(4) if p[12] == _FULL else np.int64(2))
-    lines = np.int64(4) if n <= COLUMNS else np.int64(2) if n <= 3 * COLUMNS else np.int64(1)
+    """A block of rows at a time with four vectors after four, while rows further on are asked for."""
+    n, w, o, w_stride = p[6], p[8], p[11], p[13]
+    block = np.int64(_BLOCK) if n <= COLUMNS else max(ROWS, min(np.int64(_BLOCK), _NEAR // w_stride // ROWS * ROWS))
+    groups = _group_sums()
+    if p[7] == _FOUR or p[7] == _FOUR_MIXED:
+        _sum_groups(p, floats(groups, n, _num_groups(p[12])))
     first, end = claimed(p)
     while first < end:
-        for row in range(first * ROWS, min(end * ROWS, o), ROWS):
-            ask = p[7] + (row + ROWS) * w_stride
+        for row in range(first * ROWS, min(end * ROWS, o), block):
+            num_w = min(block, min(end * ROWS, o) - row)
+            asked = w + row * w_stride + (np.int64(_AHEAD) if n <= COLUMNS else block * w_stride)
             for column in range(0, n, COLUMNS):
-                _four(p, row, column, ask, lines)
-                ask += lines * w_stride
+                _tile(p, row, num_w, column, asked, groups)
+                asked += block * w_stride // 2
         first, end = claimed(p)
 
 
-@inline
-def _four(p, row, column, ask, lines):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Four rows with four vectors."""
-    n, o, i, kind, sums = p[6], p[9], p[10], p[12], _sums()
-    num_x, num_w = min(COLUMNS, n - column), min(ROWS, o - row)
+@exact
+def _tile(p, row, num_w, column, asked, groups):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """A block of rows with four vectors."""
+    kind, i, w_stride, sums, line = p[7], p[12], p[13], _sums(), np.int64(4 * (_BLOCK + ROWS))
+    num_x, groups = min(COLUMNS, p[6] - column), groups + 4 * column * _num_groups(i)
     x_stride = i * (np.int64(4) if kind >= _MIXED else np.int64(2))
-    w_stride = i * (np.int64(4) if kind == _FULL else np.int64(2))
-    x, w = p[4] + column * x_stride, p[7] + row * w_stride
-    if kind == _PAIRS:
-        _pairs(x, x_stride, num_x, w, w_stride, num_w, i, ask, lines, sums, np.int64(4 * ROWS))
-    elif kind == _WIDENED:
-        _widened(x, x_stride, num_x, w, w_stride, num_w, i, ask, lines, sums, np.int64(4 * ROWS))
+    x, w = p[4] + column * x_stride, p[8] + row * w_stride
+    given = (x, x_stride, num_x, w, w_stride, num_w, i, asked, sums, line, groups)
+    if kind == _NARROW:
+        _narrow(given)
+    elif kind == _EIGHT:
+        _eight(given)
+    elif kind == _FOUR:
+        _four(given)
     elif kind == _MIXED:
-        _mixed(x, x_stride, num_x, w, w_stride, num_w, i, ask, lines, sums, np.int64(4 * ROWS))
+        _mixed(given)
+    elif kind == _FULL:
+        _full(given)
+    elif kind == _EIGHT_MIXED:
+        _eight_mixed(given)
     else:
-        _full(x, x_stride, num_x, w, w_stride, num_w, i, ask, lines, sums, np.int64(4 * ROWS))
-    _keep(p, floats(sums, COLUMNS, ROWS)[:num_x, :num_w], row, column)
+        _four_mixed(given)
+    for c in range(num_x):
+        _keep(p, floats(sums, COLUMNS, _BLOCK + ROWS)[c, :num_w], row, column + c)
 
 
 @inline
-def _keep(p, sums, row, column):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Add the bias and round."""
-    n, o = p[6], p[9]
-    for c in range(sums.shape[0]):
-        for r in range(sums.shape[1]):
-            total = sums[c, r]
-            if p[8]:
-                total += floats(p[8], 1, o)[0, row + r]
-            if p[11]:
-                floats(p[5], n, o)[column + c, row + r] = total
-            else:
-                words(p[5], n, o)[column + c, row + r] = narrow(total)
+def _num_groups(i):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Middles of a row of FOUR."""
+    return (i + 511) // 512 * 16
+
+
+@inline
+def _sum_groups(p, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Of each vector, the sums of 32 numbers at a time."""
+    n, i = p[6], p[12]
+    for c in range(n):
+        for g in range(sums.shape[1]):
+            total = np.float32(0)
+            for j in range(min(32 * g, i), min(32 * g + 32, i)):
+                total += wide(words(p[4], n, i)[c, j]) if p[7] == _FOUR else floats(p[4], n, i)[c, j]
+            sums[c, g] = total
+
+
+@inline
+def _keep(p, sums, row, vector):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Scale the rows, add the bias, round."""
+    n, o, end = p[6], p[11], row + len(sums)
+    if p[10]:
+        scale = floats(p[10], 1, o)[0, row:end]
+        for r in range(len(sums)):
+            sums[r] *= scale[r]
+    if p[9]:
+        bias = floats(p[9], 1, o)[0, row:end]
+        for r in range(len(sums)):
+            sums[r] += bias[r]
+    if p[14]:
+        wide_out = floats(p[5], n, o)[vector, row:end]
+        for r in range(len(sums)):
+            wide_out[r] = sums[r]
+    else:
+        out = words(p[5], n, o)[vector, row:end]
+        for r in range(len(sums)):
+            out[r] = narrow(sums[r])

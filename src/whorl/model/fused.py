@@ -1,4 +1,4 @@
-"""model/fused: what torch does in many passes over memory on a CPU, in one: norms, gates, turns, softmax and its slopes.
+"""model/fused: what torch does in many passes over memory on a CPU, in one: norms, gates, softmax and its slopes.
 
 bfloat16 in, float32 arithmetic, one rounding at the end; a row's result depends on that row alone. Plain functions on tensors:
 gradients are wired up in model/kernels, which also has the torch operations to use where these cannot run (`can_run`). Every
@@ -38,8 +38,6 @@ __all__ = [
     "seen_bytes",
     "softmax_",
     "softmax_backward_",
-    "turned",
-    "turned_backward",
 ]
 
 _EDGES = 8  # bytes before each row of a mask: the first column seen and the last, int32 each
@@ -76,24 +74,6 @@ def gated_backward(both: Tensor, *, grad: Tensor) -> BFloat16[Tensor, "... f"]:
     """Gradient of gates and ups."""
     out, width = torch.empty_like(both), grad.shape[-1]
     _GATE_BACK.run(grad.numel() // width, _rows(width), both, grad, out, width)
-    return out
-
-
-def turned(fused: BFloat16[Tensor, "b t n c"], *, cos: Tensor, sin: Tensor, num_kv: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value heads, heads first; queries and keys turned. `cos` and `sin`: rotary tables (1 or b, t, m, c)."""
-    b, t, n, c = fused.shape
-    q, k, v = (fused.new_empty(b, heads, t, c) for heads in (n - 2 * num_kv, num_kv, num_kv))
-    _TURN.run(b * t, _rows(n * c), fused, q, k, v, cos, sin, t, n - 2 * num_kv, num_kv, c, *_table(cos))
-    return q, k, v
-
-
-def turned_backward(grads: tuple[Tensor, Tensor, Tensor], *, cos: Tensor, sin: Tensor) -> BFloat16[Tensor, "b t n c"]:
-    """Gradient of what was split and turned."""
-    q, k, v = grads
-    b, num_q, t, c = q.shape
-    num_kv = k.shape[1]
-    out = q.new_empty(b, t, num_q + 2 * num_kv, c)
-    _TURN_BACK.run(b * t, _rows(c * (num_q + 2 * num_kv)), out, q, k, v, cos, sin, t, num_q, num_kv, c, *_table(cos))
     return out
 
 
@@ -140,11 +120,6 @@ def _rows(columns: int) -> int:
 def _pads(columns: int) -> Float[Tensor, "h n"]:
     """A row of float32 for each thread to write on."""
     return torch.empty(torch.get_num_threads(), columns)
-
-
-def _table(cos: Tensor) -> tuple[int, int]:
-    """Numbers from one place of a rotary table to the next, and how many places it has."""
-    return cos.stride(1), cos.shape[0] * cos.shape[1]
 
 
 @inline
@@ -228,65 +203,6 @@ def _gate_back(gate, up, grad, grad_gate, grad_up):  # type: ignore[no-untyped-d
         passed = x * open_by
         grad_up[i] = narrow(g * passed)
         grad_gate[i] = narrow(g * wide(up[i]) * (open_by + passed * (np.float32(1) - open_by)))
-
-
-@inline
-def _turn_head(source, target, cos, sin, sign):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """One head. `sin` has its first half negated, so its second half is the sine itself."""
-    half = len(source) // 2
-    for j in range(half):
-        x, y = wide(source[j]), wide(source[j + half])
-        c, s = wide(cos[j]), sign * wide(sin[j + half])
-        target[j] = narrow(x * c - y * s)
-        target[j + half] = narrow(y * c + x * s)
-
-
-@inline
-def _copy(source, target):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for j in range(len(source)):
-        target[j] = source[j]
-
-
-@Loop
-def _TURN(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    t, num_q, num_kv, c = p[10], p[11], p[12], p[13]
-    n, b = num_q + 2 * num_kv, p[2] // t
-    x, q = words(p[4], p[2] * n, c), words(p[5], b * num_q * t, c)
-    k, v = words(p[6], b * num_kv * t, c), words(p[7], b * num_kv * t, c)
-    tables = words(p[8], p[15], p[14]), words(p[9], p[15], p[14])
-    first, end = claimed(p)
-    while first < end:
-        for r in range(first, end):
-            row, time, place = r // t, r % t, r % p[15]
-            cos, sin = tables[0][place, :c], tables[1][place, :c]  # of contiguous rows: else nothing is vectorised
-            for h in range(num_q):
-                _turn_head(x[r * n + h], q[(row * num_q + h) * t + time], cos, sin, np.float32(1))
-            for h in range(num_kv):
-                at, to = r * n + num_q + h, (row * num_kv + h) * t + time
-                _turn_head(x[at], k[to], cos, sin, np.float32(1))
-                _copy(x[at + num_kv], v[to])
-        first, end = claimed(p)
-
-
-@Loop
-def _TURN_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    t, num_q, num_kv, c = p[10], p[11], p[12], p[13]
-    n, b = num_q + 2 * num_kv, p[2] // t
-    x, q = words(p[4], p[2] * n, c), words(p[5], b * num_q * t, c)
-    k, v = words(p[6], b * num_kv * t, c), words(p[7], b * num_kv * t, c)
-    tables = words(p[8], p[15], p[14]), words(p[9], p[15], p[14])
-    first, end = claimed(p)
-    while first < end:
-        for r in range(first, end):
-            row, time, place = r // t, r % t, r % p[15]
-            cos, sin = tables[0][place, :c], tables[1][place, :c]  # of contiguous rows: else nothing is vectorised
-            for h in range(num_q):
-                _turn_head(q[(row * num_q + h) * t + time], x[r * n + h], cos, sin, np.float32(-1))
-            for h in range(num_kv):
-                at, to = r * n + num_q + h, (row * num_kv + h) * t + time
-                _turn_head(k[to], x[at], cos, sin, np.float32(-1))
-                _copy(v[to], x[at + num_kv])
-        first, end = claimed(p)
 
 
 @inline

@@ -14,8 +14,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from whorl.model import fused as one_pass
-from whorl.model import fused_layers
+from whorl.model import fused_layers, sighted, turns
 from whorl.model.rope import Turn
+from whorl.model.turns import HeadNorm
 
 __all__ = ["Heads", "attended", "gelu_gated", "layer_norm", "rms_norm", "silu_gated", "squared_relu", "stacked", "turned_heads"]
 
@@ -78,7 +79,7 @@ def attended(
     stacked along time, so keys are never copied."""
     if not one_pass.can_run(q, k, v):  # somebody traces
         return functional.scaled_dot_product_attention(q, k, v, one_pass.bytes_seen(mask)[:, None], enable_gqa=True)
-    apply: Any = _Attend.apply
+    apply: Any = _Look.apply if sighted.can_look(q, k) else _Attend.apply
     out: Tensor = apply(q, k, v, mask)
     return out
 
@@ -90,16 +91,22 @@ def squared_relu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     return out
 
 
-def turned_heads(
-    fused: Float[Tensor, "b t n c"], turn: Turn, *, num_kv: int, norm_weight: Float[Tensor, "m c"] | None, eps: float
-) -> Heads:
+def turned_heads(fused: Float[Tensor, "b t n c"], turn: Turn, *, num_kv: int, norm: HeadNorm | None) -> Heads:
     """Split a projection that holds all query, then key, then value heads; norm queries and keys; turn them to their place.
 
-    `norm_weight` has a row for each query and key head; None: no norm. Results are contiguous.
+    Results are contiguous.
     """
-    is_one_pass = norm_weight is None and one_pass.can_run(fused)
-    apply: Any = _OnePassTurn.apply if is_one_pass else _TurnedHeads.apply
-    heads: Heads = apply(fused, norm_weight, turn, num_kv, eps)
+    apply: Any
+    heads: Heads
+    if one_pass.can_run(fused) and (norm is None or norm.q.dtype is norm.k.dtype is torch.float32):
+        weights = (None, None, 0.0) if norm is None else norm
+        apply = _OnePassTurn.apply
+        heads = apply(fused, turn, num_kv, *weights)
+        return heads
+    num_q = fused.shape[2] - 2 * num_kv
+    weight = None if norm is None else torch.cat([norm.q.expand(num_q, -1), norm.k.expand(num_kv, -1)])
+    apply = _TurnedHeads.apply
+    heads = apply(fused, weight, turn, num_kv, 0.0 if norm is None else norm.eps)
     return heads
 
 
@@ -220,19 +227,44 @@ class _Attend(torch.autograd.Function):
         return grad_q, grad_k.view(shape), grad_v.view(shape), None
 
 
+class _Look(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:  # noqa: ANN401
+        given = q.contiguous(), k.contiguous(), v.contiguous()
+        out, weights = sighted.looked(*given, mask)
+        ctx.save_for_backward(*given, weights, mask)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        q, k, v, weights, mask = ctx.saved_tensors
+        return *sighted.looked_backward((q, k, v), weights, mask=mask, grad=grad), None
+
+
 class _OnePassTurn(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, fused: Tensor, weight: None, turn: Turn, num_kv: int, eps: float) -> Heads:  # noqa: ANN401
-        del weight, eps
-        ctx.save_for_backward(*turn)
-        return one_pass.turned(fused.contiguous(), cos=turn.cos, sin=turn.sin, num_kv=num_kv)
+    def forward(ctx: Any, fused: Tensor, turn: Turn, num_kv: int, *norm: Any) -> Heads:  # noqa: ANN401
+        fused, own = (
+            fused.contiguous(),
+            None if norm[0] is None else turns.HeadNorm(norm[0].detach(), norm[1].detach(), norm[2]),
+        )
+        heads, scale = turns.turned(fused, cos=turn.cos, sin=turn.sin, num_kv=num_kv, norm=own)
+        ctx.save_for_backward(*turn, *((fused, scale, own.q, own.k) if own else ()))
+        ctx.eps = norm[2]
+        return heads
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         q, k, v = (grad.contiguous() for grad in grads)
-        cos, sin = ctx.saved_tensors
-        return one_pass.turned_backward((q, k, v), cos=cos, sin=sin), None, None, None, None
+        cos, sin, *normed = ctx.saved_tensors
+        if not normed:
+            return turns.turned_backward((q, k, v), cos=cos, sin=sin), *[None] * 5
+        fused, scale, q_weight, k_weight = normed
+        norm = turns.HeadNorm(q_weight, k_weight, ctx.eps)
+        out, *slopes = turns.normed_backward((q, k, v), fused=fused, scale=scale, cos=cos, sin=sin, norm=norm)
+        return out, None, None, *slopes, None
 
 
 class _SquaredReLU(torch.autograd.Function):

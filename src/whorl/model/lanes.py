@@ -30,6 +30,7 @@ __all__ = [
     "row_from_there",
     "row_from_zero",
     "row_to_words",
+    "short_to_words",
     "tile_from_there",
     "tile_from_zero",
     "tile_to_words",
@@ -97,7 +98,8 @@ def _number(value: int) -> Any:  # noqa: ANN401 - llvmlite has no types, here an
 
 def _call(b: Any, name: str, result: Any, *given: Any) -> Any:  # noqa: ANN401
     signature = ir.FunctionType(result, [one.type for one in given])
-    return b.call(cgutils.get_or_insert_function(b.module, signature, name), given)
+    declared: Any = cgutils.get_or_insert_function  # untyped in numba
+    return b.call(declared(b.module, signature, name), given)
 
 
 def _spread(b: Any, one: Any) -> Any:  # noqa: ANN401
@@ -112,11 +114,22 @@ def _first(b: Any, count: Any) -> Any:  # noqa: ANN401
     return b.icmp_signed("<", ir.Constant(_PAIRS, list(range(LANES))), _spread(b, b.trunc(count, _I32)))
 
 
-def _load(b: Any, address: Any, kind: _Kind, choice: Any) -> Any:  # noqa: ANN401
-    """What stands there, 0 in lanes that are not chosen; their memory is not touched."""
+def _load(b: Any, address: Any, kind: _Kind, count: Any) -> Any:  # noqa: ANN401
+    """The first `count` numbers that stand there, 0 in the lanes behind them; their memory is not touched.
+
+    Whole registers are loaded without a choice: one of sixteen words takes many times as long as a plain load.
+    """
     pointer = b.inttoptr(address, kind.vector.as_pointer())
-    none = ir.Constant(kind.vector, None)
-    return _call(b, f"llvm.masked.load.{kind.name}.p0", kind.vector, pointer, ir.Constant(_I32, kind.align), choice, none)
+    with b.if_else(b.icmp_signed(">=", count, _number(LANES))) as (whole, cut):
+        with whole:
+            plain, from_whole = b.load(pointer, align=kind.align), b.block
+        with cut:
+            given = pointer, ir.Constant(_I32, kind.align), _first(b, count), ir.Constant(kind.vector, None)
+            chosen, from_cut = _call(b, f"llvm.masked.load.{kind.name}.p0", kind.vector, *given), b.block
+    found = b.phi(kind.vector)
+    found.add_incoming(plain, from_whole)
+    found.add_incoming(chosen, from_cut)
+    return found
 
 
 def _store(b: Any, value: Any, address: Any, kind: _Kind, choice: Any) -> None:  # noqa: ANN401
@@ -135,12 +148,12 @@ def _tile(tall: int, how: str) -> Any:  # noqa: ANN401
     def code(b: Any, given: Any) -> None:  # noqa: ANN401
         out, out_row, left, left_row, left_step, right, right_step, count, columns = given
         kind = _SHAPES["words" if how == "narrow" else "floats"]
-        choices = [_first(b, b.sub(columns, _number(LANES * j))) for j in range(WIDE)]
+        lefts = [b.sub(columns, _number(LANES * j)) for j in range(WIDE)]
         size = LANES * (2 if how == "narrow" else 4)
         places = [b.add(b.add(out, b.mul(out_row, _number(r))), _number(size * j)) for r in range(tall) for j in range(WIDE)]
         kept = how == "go on"
         start = [
-            _load(b, place, kind, choices[index % WIDE]) if kept else ir.Constant(_FLOATS, [0.0] * LANES)
+            _load(b, place, kind, lefts[index % WIDE]) if kept else ir.Constant(_FLOATS, [0.0] * LANES)
             for index, place in enumerate(places)
         ]
         before, loop, after = b.block, b.append_basic_block("tile"), b.append_basic_block("tiled")
@@ -160,16 +173,22 @@ def _tile(tall: int, how: str) -> Any:  # noqa: ANN401
         for r in range(tall):
             pair = b.load(b.inttoptr(b.add(a, b.mul(left_row, _number(r))), _I32.as_pointer()), align=2)
             spread = _spread(b, pair)
-            for j in range(WIDE):
-                more.append(_call(b, "llvm.x86.avx512bf16.dpbf16ps.512", _FLOATS, sums[r * WIDE + j], spread, stretch[j]))
+            own = zip(sums[r * WIDE : (r + 1) * WIDE], stretch, strict=True)
+            more += [_call(b, "llvm.x86.avx512bf16.dpbf16ps.512", _FLOATS, held, spread, one) for held, one in own]
         for phi, value in zip([done, a, p], [b.add(done, _number(1)), b.add(a, left_step), b.add(p, right_step)], strict=True):
             phi.add_incoming(value, loop)
         for phi, value in zip(sums, more, strict=True):
             phi.add_incoming(value, loop)
         b.cbranch(b.icmp_signed("<", b.add(done, _number(1)), count), loop, after)
         b.position_at_end(after)
-        for index, (place, value) in enumerate(zip(places, more, strict=True)):
-            _store(b, _narrow(b, value) if how == "narrow" else value, place, kind, choices[index % WIDE])
+        done_sums = [_narrow(b, value) if how == "narrow" else value for value in more]
+        with b.if_else(b.icmp_signed(">=", columns, _number(PANEL))) as (whole, cut):
+            with whole:  # a store of chosen words takes many times as long as a plain one
+                for place, value in zip(places, done_sums, strict=True):
+                    b.store(value, b.inttoptr(place, kind.vector.as_pointer()), align=kind.align)
+            with cut:
+                for index, (place, value) in enumerate(zip(places, done_sums, strict=True)):
+                    _store(b, value, place, kind, _first(b, lefts[index % WIDE]))
 
     return _step(9, code)
 
@@ -181,7 +200,7 @@ def _along(source: Source) -> Any:  # noqa: ANN401
         first, second, target, columns, second_columns = given
         halves = []
         for address, count in ((first, columns), (second, second_columns)):
-            found = _load(b, address, _SHAPES[source], _first(b, count))
+            found = _load(b, address, _SHAPES[source], count)
             halves.append(b.zext(_narrow(b, found) if source == "floats" else found, _PAIRS))
         pair = b.or_(halves[0], b.shl(halves[1], ir.Constant(_PAIRS, [16] * LANES)))
         b.store(pair, b.inttoptr(target, _PAIRS.as_pointer()), align=4)
@@ -199,8 +218,9 @@ def _across(source: Source) -> Any:  # noqa: ANN401
             held = b.select(b.icmp_signed("<", _number(r), rows), pairs, _number(0))
             lines.append(_line(b, b.add(first, b.mul(row, _number(r))), held, source))
         for p, line in enumerate(_turned(b, lines)):
-            held = b.select(b.icmp_signed("<", _number(p), pairs), _number(LANES), _number(0))
-            _store(b, line, b.add(target, b.mul(target_row, _number(p))), _SHAPES["pairs"], _first(b, held))
+            with b.if_then(b.icmp_signed("<", _number(p), pairs)):
+                place = b.add(target, b.mul(target_row, _number(p)))
+                b.store(line, b.inttoptr(place, _PAIRS.as_pointer()), align=4)
 
     return _step(6, code)
 
@@ -208,10 +228,10 @@ def _across(source: Source) -> Any:  # noqa: ANN401
 def _line(b: Any, address: Any, pairs: Any, source: Source) -> Any:  # noqa: ANN401
     """So many pairs of a row, and zeros."""
     if source == "words":
-        return _load(b, address, _SHAPES["pairs"], _first(b, pairs))
+        return _load(b, address, _SHAPES["pairs"], pairs)
     count = b.mul(pairs, _number(2))
-    low = _load(b, address, _SHAPES["floats"], _first(b, count))
-    high = _load(b, b.add(address, _number(4 * LANES)), _SHAPES["floats"], _first(b, b.sub(count, _number(LANES))))
+    low = _load(b, address, _SHAPES["floats"], count)
+    high = _load(b, b.add(address, _number(4 * LANES)), _SHAPES["floats"], b.sub(count, _number(LANES)))
     both = _call(b, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", ir.VectorType(ir.IntType(16), 2 * LANES), high, low)
     return b.bitcast(both, _PAIRS)
 
@@ -231,13 +251,15 @@ def _turned(b: Any, lines: Sequence[Any]) -> list[Any]:  # noqa: ANN401
 def _fetch(b: Any, given: Any) -> None:  # noqa: ANN401
     """Ask for a line of memory before it is wanted."""
     pointer = b.inttoptr(given[0], ir.IntType(8).as_pointer())
-    _call(b, "llvm.prefetch.p0", ir.VoidType(), pointer, *(ir.Constant(_I32, flag) for flag in (0, 3, 1)))  # to read, keep, data
+    _call(
+        b, "llvm.prefetch.p0", ir.VoidType(), pointer, *(ir.Constant(_I32, flag) for flag in (0, 3, 1))
+    )  # to read, keep, data
 
 
 fetch = _step(1, _fetch)
 # (out, its row, left, its row, its step, right, its step, pairs, columns): adds up `pairs` steps of TALL rows (to words), SHORT
 # rows (to floats) or one row times a panel, of which the first `columns` are written.
-tile_to_words, row_to_words = _tile(TALL, "narrow"), _tile(1, "narrow")
+tile_to_words, short_to_words, row_to_words = (_tile(tall, "narrow") for tall in (TALL, SHORT, 1))
 tile_from_zero, tile_from_there = _tile(SHORT, "start"), _tile(SHORT, "go on")
 row_from_zero, row_from_there = _tile(1, "start"), _tile(1, "go on")
 # (row, the row below, target, columns of the row, of the one below): sixteen pairs.

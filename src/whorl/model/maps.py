@@ -31,7 +31,7 @@ def can_map(x: Tensor, weights: tuple[Tensor, ...]) -> bool:
 
 
 def mapped(x: BFloat16[Tensor, "... i"], weights: tuple[Float[Tensor, "_ i"], ...]) -> BFloat16[Tensor, "... o"]:
-    """x W^T with the weights one below another, rounded to bfloat16 before they are multiplied. Their gradients are not rounded."""
+    """x W^T with the weights one below another, rounded before they are multiplied. Their gradients are not rounded."""
     apply: Any = _Map.apply  # untyped in torch
     out: Tensor = apply(x, *weights)
     return out
@@ -50,7 +50,8 @@ class _Map(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         x, *weights = ctx.saved_tensors
         flat = grad.reshape(-1, grad.shape[-1]).contiguous()
-        grad_x, slopes = None, [None] * len(weights)
+        grad_x: Tensor | None = None
+        slopes: list[Tensor | None] = [None] * len(weights)
         if ctx.needs_input_grad[0]:
             grad_x = multiplied(flat, panels_along(tuple(weights)), columns=x.shape[1]).view(*grad.shape[:-1], x.shape[1])
         if any(ctx.needs_input_grad[1:]):

@@ -16,7 +16,7 @@ from whorl.core.errors import ConfigError, ResourceError
 from whorl.model.attention import Attention
 from whorl.model.experts import Experts
 from whorl.model.fp8 import check_units
-from whorl.model.layers import GatedMLP, Linear
+from whorl.model.layers import GatedMLP, LayerNorm, Linear, RMSNorm
 from whorl.model.packs import Format, Pack, pack_matrix, unfit
 from whorl.model.router import Routing
 from whorl.model.transformer import Transformer
@@ -45,17 +45,12 @@ class _Packed:
         return self.pack(x, out_dtype=x.dtype)
 
 
-class _Head(_Packed):
-    """The output matrix. What comes widened (Transformer.logits) from a model that computes in bfloat16 is narrowed again, at no
-    loss, and multiplied as fast as that goes; logits are float32."""
-
-    def __init__(self, pack: Pack, compute_dtype: torch.dtype) -> None:
-        super().__init__(pack)
-        self._compute_dtype = compute_dtype
+class _Logits(_Packed):
+    """The output matrix where logits are wanted: float32 sums, not rounded."""
 
     def __call__(self, x: Tensor, weights: tuple[Tensor, ...], biases: tuple[Tensor | None, ...]) -> Tensor:
         del weights, biases
-        return self.pack(x.to(self._compute_dtype), out_dtype=x.dtype)
+        return self.pack(x, out_dtype=torch.float32)
 
 
 class _PackedExperts:
@@ -72,7 +67,7 @@ class _PackedExperts:
     def __call__(self, x: Float[Tensor, "n d"], routing: Routing) -> Float[Tensor, "n d"]:
         """The weighted sum of each token's experts, summed in float32 in the order of its choices."""
         parts = x.new_empty(*routing.chosen.shape, x.shape[-1])  # n top d
-        for expert in routing.chosen.unique().tolist():  # the host must know whom to ask
+        for expert in torch.unique(routing.chosen).tolist():  # the host must know whom to ask
             token, slot = (routing.chosen == expert).nonzero(as_tuple=True)
             parts[token, slot] = self._one(expert, x[token])
         return (parts * routing.weights.unsqueeze(-1)).sum(dim=1, dtype=torch.float32).to(x.dtype)
@@ -105,8 +100,11 @@ def pack(model: Transformer, weights: Weights) -> Packing:
     packer = _Packer(weights)
     for name, module in model.blocks.named_modules():
         packer.take(f"blocks.{name}", module)
+    for module in model.modules():
+        if isinstance(module, RMSNorm | LayerNorm):
+            _widen(module)
     head = packer.packed("head", (model.head_weight,), (model.head_bias,))
-    model.head_product = _Head(head, model.compute_dtype)
+    model.head_product, model.logit_product = _Packed(head), _Logits(head)
     if model.unembed is not None:
         _let_go(model.unembed.weight)
     return Packing(weights, packer.count, tuple(packer.fallen))
@@ -173,6 +171,12 @@ class _Packer:
             _let_go(stack)
 
 
+def _widen(norm: RMSNorm | LayerNorm) -> None:
+    """float32 weights, whatever they were kept in: with these a norm is one pass (model/fused)."""
+    for parameter in norm.parameters():
+        parameter.data = parameter.data.float()
+
+
 def _let_go(parameter: nn.Parameter) -> None:
     """Empty it. Whoever reads it by mistake reads what is not a number."""
     hole = torch.full((), float("nan"), dtype=parameter.dtype, device=parameter.device)
@@ -180,7 +184,7 @@ def _let_go(parameter: nn.Parameter) -> None:
 
 
 def _held_bytes(parameter: nn.Parameter) -> int:
-    return min(parameter.nbytes, parameter.untyped_storage().nbytes())
+    return parameter.nbytes if parameter.untyped_storage().nbytes() >= parameter.nbytes else 0  # it was let go
 
 
 def _packs(module: nn.Module) -> Iterator[Pack | _PackedExperts]:

@@ -1,4 +1,4 @@
-"""model/paged: attention of single tokens over keys and values that stand in blocks, found by a table: how cached tokens are read.
+"""model/paged: attention of single tokens over keys and values in blocks that a table tells: how cached tokens are read.
 
 A token's result depends on its own keys alone, to the last bit: not on who else is in the step, on where blocks lie or on the
 number of threads. Keys are worked on in spans of fixed places, each with its own softmax, and spans are joined in their order
@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, Int32
 from torch import Tensor
 from torch.nn import functional
 
+from whorl.model.steps import HAS_DOT, Kind
 from whorl.model.team import (
     Loop,
     as_number,
@@ -32,7 +33,7 @@ from whorl.model.team import (
     wide,
     words,
 )
-from whorl.model.tile import COLUMNS, HAS_DOT, ROWS, WIDTHS, Kind, ask, blend, stack, tile
+from whorl.model.tile import COLUMNS, ROWS, WIDTHS, ask, blend, exact, stack, tile
 
 __all__ = ["paged_attention"]
 
@@ -43,7 +44,7 @@ _AHEAD: Final = 2  # blocks of keys: asked for so long before they are read
 _CHUNKS: Final = 8  # that each thread claims, about
 
 
-def paged_attention(
+def paged_attention(  # noqa: PLR0913
     q: Float[Tensor, "n h c"],
     keys: Float[Tensor, "blocks k size c"],
     values: Float[Tensor, "blocks k size c"],
@@ -60,7 +61,7 @@ def paged_attention(
     (and must be below `blocks` otherwise; below 0 is taken as 0).
     """
     if _can_loop(q, keys, values):
-        return _looped(q, keys, values, tables, rows, positions, window)
+        return _looped(q, keys, values, (tables.int(), rows.long(), positions.long()), window or 0)
     return _gathered(q, keys, values, tables[rows], positions, window)
 
 
@@ -69,7 +70,7 @@ def _can_loop(q: Tensor, keys: Tensor, values: Tensor) -> bool:
     return fits and q.device.type == "cpu" and can_run() and keys.is_contiguous() and values.is_contiguous()
 
 
-def _gathered(  # noqa: PLR0913, PLR0917
+def _gathered(
     q: Tensor, keys: Tensor, values: Tensor, blocks: Int32[Tensor, "n m"], positions: Tensor, window: int | None
 ) -> Float[Tensor, "n h c"]:
     """The same by torch: the blocks of every token side by side, and a mask."""
@@ -85,18 +86,16 @@ def _gathered(  # noqa: PLR0913, PLR0917
     return functional.scaled_dot_product_attention(q.unsqueeze(2), k, v, mask, enable_gqa=q.shape[1] != k.shape[1]).squeeze(2)
 
 
-def _looped(  # noqa: PLR0913, PLR0917
-    q: Tensor, keys: Tensor, values: Tensor, tables: Tensor, rows: Tensor, positions: Tensor, window: int | None
-) -> Float[Tensor, "n h c"]:
-    (n, h, c), (_, num_kv, size, _) = q.shape, keys.shape
-    given = [q.contiguous(), keys, values, tables.int().contiguous(), rows.long().contiguous(), positions.long().contiguous()]
+def _looped(q: Tensor, keys: Tensor, values: Tensor, where: tuple[Tensor, Tensor, Tensor], window: int) -> Tensor:
+    (n, h, c), (_, num_kv, size, _), (tables, _, positions) = q.shape, keys.shape, where
+    given = [q.contiguous(), keys, values, *(one.contiguous() for one in where)]
     out = torch.empty_like(given[0])
     pairs, threads = n * num_kv, torch.get_num_threads()
     spans = 1
-    if 1 < threads and pairs < _FEW_PAIRS * threads and tables.shape[1] * size > _SPAN:
+    if threads > 1 and pairs < _FEW_PAIRS * threads and tables.shape[1] * size > _SPAN:
         spans = int(positions.max()) // _SPAN + 1  # known to the host: loops only run where it computes
     shares = torch.empty(pairs * spans * (h // num_kv) * (c + 2) if spans > 1 else 0)
-    sizes = (out.data_ptr(), shares.data_ptr(), n, h, num_kv, c, size, tables.shape[1], tables.shape[0], window or 0, spans)
+    sizes = (out.data_ptr(), shares.data_ptr(), n, h, num_kv, c, size, tables.shape[1], tables.shape[0], window, spans)
     own = (*(one.data_ptr() for one in given), *sizes, _KINDS[q.dtype], as_number(c**-0.5))
     units = pairs * spans
     chunk = max(1, units // (threads * _CHUNKS))
@@ -108,8 +107,8 @@ def _looped(  # noqa: PLR0913, PLR0917
 
 _PAIRS, _WIDENED, _FULL = range(3)  # kinds of product, as the loops are told
 _KINDS = {torch.bfloat16: _PAIRS if HAS_DOT else _WIDENED, torch.float32: _FULL}
-_pairs, _widened, _full = tile(Kind(2, 2, is_dot=HAS_DOT)), tile(Kind(2, 2)), tile(Kind(4, 4))
-_blend_narrow, _blend_wide = blend(2), blend(4)
+_pairs, _widened, _full = (tile(kind) for kind in (Kind(16, 16, is_dot=HAS_DOT), Kind(16, 16), Kind(32, 32)))
+_blend_narrow, _blend_wide = blend(16), blend(32)
 _LINE = _SPAN + ROWS  # of scores: they come by fours
 _scores, _shares = stack(COLUMNS * _LINE), stack(2 * COLUMNS * (_MAX_CHANNELS + 2))
 _WIDE, _NARROW = WIDTHS
@@ -118,15 +117,10 @@ _WIDE, _NARROW = WIDTHS
 @Loop
 def _ATTEND(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802 - compiled, here and below
     """Pairs of a token and a key head; head after head, so that tokens of one row find its keys in the cache."""
-    spans, group = p[20], p[13] // p[14]
     first, end = claimed(p)
     while first < end:
         for unit in range(first, end):
-            for head in range(0, group, COLUMNS):
-                if spans == 1:
-                    _whole(p, unit, head)
-                else:
-                    _part(p, unit // spans, head, unit % spans)
+            _unit(p, unit)
         first, end = claimed(p)
 
 
@@ -140,6 +134,23 @@ def _JOIN(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
             for head in range(0, group, COLUMNS):
                 _joined(p, pair, head)
         first, end = claimed(p)
+
+
+@inline
+def _unit(p, unit):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """A pair, or one span of it."""
+    spans = p[20]
+    for head in range(0, p[13] // p[14], COLUMNS):
+        if spans == 1:
+            _whole(p, unit, head)
+        else:
+            _part(p, unit // spans, head, unit % spans)
+
+
+@inline
+def _stride(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Bytes from one key or query to the next."""
+    return p[15] * (np.int64(4) if p[21] == _FULL else np.int64(2))
 
 
 @inline
@@ -230,12 +241,12 @@ def _finish(p, pair, head, state):  # type: ignore[no-untyped-def]  # noqa: ANN0
 
 
 @inline
-def _fill(p, pair, head, begin, end, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913, PLR0917
+def _fill(p, pair, head, begin, end, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Up to four query heads over the places of one span: sums of values, largest score, total weight."""
     n, h, num_kv, c, size = p[12], p[13], p[14], p[15], p[16]
     token, group, scores = pair % n, h // num_kv, _scores()
     num = min(COLUMNS, group - head)
-    stride = c * (np.int64(4) if p[21] == _FULL else np.int64(2))
+    stride = _stride(p)
     table = ints(p[7], p[18], p[17])[longs(p[8], n)[token]]
     q = p[4] + (token * h + pair // n * group + head) * stride
     place = begin
@@ -243,9 +254,9 @@ def _fill(p, pair, head, begin, end, out):  # type: ignore[no-untyped-def]  # no
         until, at = _run(p, table, pair // n, place, end, stride)
         ask(p[6] + at, (until - place) * stride)
         if place + _AHEAD * size < end:
-            after, there = _run(p, table, pair // n, place + _AHEAD * size, end, stride)
+            _, there = _run(p, table, pair // n, place + _AHEAD * size, end, stride)
             ask(p[5] + there, size * stride)
-        _score(p, q, num, p[5] + at, until - place, stride, scores + 4 * (place - begin))
+        _score(p, q, num, p[5] + at, until - place, scores + 4 * (place - begin))
         place = until
     shares = floats(out, num, c + 2)
     for s in range(num):
@@ -254,28 +265,29 @@ def _fill(p, pair, head, begin, end, out):  # type: ignore[no-untyped-def]  # no
     place = begin
     while place < end:
         until, at = _run(p, table, pair // n, place, end, stride)
-        _gather(p, p[6] + at, until - place, stride, scores + 4 * (place - begin), num, out)
+        _gather(p, p[6] + at, until - place, scores + 4 * (place - begin), num, out)
         place = until
 
 
 @inline
-def _run(p, table, kv_head, place, end, stride):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913, PLR0917
+def _run(p, table, kv_head, place, end, stride):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The places from `place` on that stand side by side: their end, and how far in the memory of keys they begin."""
     size = p[16]
     inside = place % size
     return min(end, place - inside + size), ((np.int64(table[place // size]) * p[14] + kv_head) * size + inside) * stride
 
 
-@inline
-def _score(p, q, num, keys, count, stride, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913, PLR0917
+@exact
+def _score(p, q, num, keys, count, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Queries times keys that stand side by side."""
-    c, none, line = p[15], np.int64(0), np.int64(4 * _LINE)
+    none, stride = np.int64(0), _stride(p)
+    given = (q, stride, num, keys, stride, count, p[15], none, out, np.int64(4 * _LINE), none)
     if p[21] == _PAIRS:
-        _pairs(q, stride, num, keys, stride, count, c, none, none, out, line)
+        _pairs(given)
     elif p[21] == _WIDENED:
-        _widened(q, stride, num, keys, stride, count, c, none, none, out, line)
+        _widened(given)
     else:
-        _full(q, stride, num, keys, stride, count, c, none, none, out, line)
+        _full(given)
 
 
 @inline
@@ -300,17 +312,17 @@ def _sortable(bits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
-@inline
-def _gather(p, values, count, stride, weights, num, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913, PLR0917
+@exact
+def _gather(p, values, count, weights, num, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Weights times values that stand side by side."""
-    c, column, row_bytes = p[15], np.int64(0), 4 * (p[15] + 2)
+    c, column, row_bytes, stride = p[15], np.int64(0), 4 * (p[15] + 2), _stride(p)
     while column + _NARROW <= c:
         width = np.int64(_WIDE) if column + _WIDE <= c else np.int64(_NARROW)
         here = out + 4 * column
         if p[21] == _FULL:
-            _blend_wide(values + 4 * column, stride, count, weights, np.int64(4 * _LINE), num, width, here, row_bytes)
+            _blend_wide((values + 4 * column, stride, count, weights, np.int64(4 * _LINE), num, width, here, row_bytes))
         else:
-            _blend_narrow(values + 2 * column, stride, count, weights, np.int64(4 * _LINE), num, width, here, row_bytes)
+            _blend_narrow((values + 2 * column, stride, count, weights, np.int64(4 * _LINE), num, width, here, row_bytes))
         column += width
     given, shares = floats(weights, COLUMNS, _LINE), floats(out, num, c + 2)
     for s in range(num):

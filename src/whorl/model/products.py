@@ -176,7 +176,7 @@ def _GRADIENT(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
 
 
 @inline
-def _pack(source, row, rows, target, deep, wanted):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913
+def _pack(source, row, rows, target, deep, wanted):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """A block of a matrix as pairs, strips of sixteen columns one behind another."""
     for pair in range(deep):
         first = source + 2 * pair * row

@@ -9,10 +9,12 @@ which numba does not know: kept in 16-bit words, computed in float32, rounded to
 import ctypes
 import os
 import struct
+import threading
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -27,6 +29,7 @@ from whorl.core.kernels import callback
 __all__ = [
     "FAST",
     "HEAD",
+    "Call",
     "Loop",
     "as_number",
     "bits",
@@ -39,9 +42,11 @@ __all__ = [
     "inline",
     "ints",
     "kept",
+    "listening",
     "longs",
     "narrow",
     "number",
+    "parallel",
     "taken",
     "wide",
     "words",
@@ -68,6 +73,34 @@ def _parallel() -> Any:  # noqa: ANN401 - a foreign function
     return found
 
 
+def parallel() -> Any:  # noqa: ANN401 - a foreign function
+    """Runs (loop, numbers, threads, 0). Who calls it has asked can_run."""
+    found = _parallel()
+    assert found is not None, "who runs a loop has asked can_run"
+    return found
+
+
+class Call(NamedTuple):
+    """A loop that was run."""
+
+    address: int
+    numbers: "array[int]"  # as they were before
+    threads: int
+
+
+_hearing = threading.local()  # `calls`, of a thread that listens
+
+
+@contextmanager
+def listening(calls: list[Call]) -> Iterator[None]:
+    """Note every loop that this thread runs meanwhile."""
+    _hearing.calls = calls
+    try:
+        yield
+    finally:
+        del _hearing.calls
+
+
 class Loop:
     """A loop over rows, compiled at its first run."""
 
@@ -84,9 +117,11 @@ class Loop:
         """The same on numbers the caller has laid out: the HEAD, whose second is filled in here, and the loop's own. What they
         are addresses of must live meanwhile."""
         numbers[1] = address = numbers.buffer_info()[0]
-        parallel = _parallel()
-        assert parallel is not None, "who runs a loop has asked can_run"
-        parallel(self._address(), address, min(torch.get_num_threads(), -(-numbers[2] // numbers[3])), 0)
+        threads = min(torch.get_num_threads(), -(-numbers[2] // numbers[3]))
+        calls = getattr(_hearing, "calls", None)
+        if calls is not None:
+            calls.append(Call(self._address(), numbers[:], threads))
+        parallel()(self._address(), address, threads, 0)
 
 
 def can_run(*tensors: Tensor) -> bool:

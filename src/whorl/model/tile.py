@@ -1,97 +1,48 @@
-"""model/tile: dot products of four matrix rows with a few vectors at once, written for the compiler in wide registers.
+"""model/tile: loops over a few matrix rows and a few vectors at once, with all their sums in registers, as machine code.
 
-The innermost part of few_product and of attention over pages. Every sum of a row with a vector runs through the same additions
-in the same order however many vectors there are, so their number never shows in the result. Where the CPU multiplies pairs of
-bfloat16 (avx512_bf16), `DOT` does: products exact, pairs and running sums in float32, numbers below 2^-126 taken as 0;
-elsewhere, and for vectors in float32, each weight is widened and multiplied in float32. One machine always takes the same.
-Knows no layer, no thread and no memory layout beyond rows of contiguous numbers.
+The innermost part of products of few rows (model/few) and of attention over pages (model/paged). Every sum of a row with a
+vector runs through the same additions in the same order however many vectors or rows there are, so their number never shows in
+the result. Steps are model/steps. Knows no layer and no thread.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numba
-from llvmlite import binding, ir  # type: ignore[import-untyped]
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["COLUMNS", "HAS_DOT", "ROWS", "WIDTHS", "Kind", "ask", "blend", "stack", "tile"]
+from whorl.model.steps import FLOATS, FOUR, LANES, LINE, Kind, Side, add_middles, added, cgutils, loaded, multiply, spread
+
+__all__ = ["COLUMNS", "ROWS", "WIDTHS", "ask", "blend", "exact", "stack", "tile"]
 
 ROWS: Final = 4  # matrix rows of a tile: enough sums under way that none waits for its last addition
 COLUMNS: Final = 4  # and vectors, at most
-_LANES: Final = 16  # float32 numbers of a register
 WIDTHS: Final = (64, 16)  # numbers of a row that `blend` works on at once
-_LINE: Final = 64  # bytes of a cache line, and of a row in one step
+_MAX_ASKED: Final = 4  # lines at a step: all that the next four rows have there
 
-_I16, _I32, _I64, _F32 = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
-_FLOATS = ir.VectorType(_F32, _LANES)
-# Without leave to reorder sums: their order is what makes a result the same in any company.
-_exact: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
-
-
-class _BFloat(ir.Type):  # type: ignore[misc]
-    """LLVM's bfloat, which llvmlite does not name."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BFloat)
-
-    def __hash__(self) -> int:
-        return hash(_BFloat)
+_I8, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
+# For functions that call what is made here. Without leave to reorder sums: their order is what makes a result the same in any
+# company.
+exact: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 
-_PAIRS = ir.VectorType(_BFloat(), 2 * _LANES)
-
-
-class Kind(NamedTuple):
-    """What a tile multiplies: bytes of a number in the vectors and in the matrix (2: bfloat16, 4: float32), and whether in pairs."""
-
-    x_bytes: int
-    w_bytes: int
-    is_dot: bool = False
-
-    @property
-    def step(self) -> int:
-        """Numbers of a row worked on at once."""
-        return _LINE // self.w_bytes
-
-
-def _has_dot() -> bool:
-    return bool(binding.get_host_cpu_features().get("avx512bf16", False))
-
-
-HAS_DOT: Final = _has_dot()
-
-
-class _Rows(NamedTuple):
-    """Where rows begin, as integers: the last is repeated where there are fewer than a tile has."""
-
-    at: list[Any]
-    bytes: int
-
-
-def tile(kind: Kind) -> Any:  # noqa: ANN401 - what compiled functions call
-    """work(x, x_stride, num_x, w, w_stride, num_w, count, asked, lines, out, out_stride), int64 all, for compiled loops.
+def tile(kind: Kind, *, lines: int = 0) -> Any:  # noqa: ANN401 - what compiled functions call
+    """work((x, x_stride, num_x, w, w_stride, num_w, count, asked, out, out_stride, sums)), int64, for `exact` functions.
 
     out[c, r], float32, becomes the sum over `count` numbers of x row c times w row r. Addresses and strides in bytes. Of fewer
     vectors than COLUMNS, num_x >= 1, the last is repeated, and rows are taken ROWS at a time: what stands in `out` beyond those
-    that were given, up to the next multiple, is not meant to be read. `asked`: memory to be asked for meanwhile, so many lines
-    of it at a step: 0, 1, 2 or 4. Steps are of `kind.step` numbers of four rows.
+    that were given, up to the next multiple, is not meant to be read. `asked`: memory to be asked for meanwhile, so many
+    `lines` of it at a step of four rows, and half as many where there are more than two vectors. `sums`: for a matrix of FOUR,
+    the sums of each group of x row c, float32, as many as a row has middles.
     """
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def work(typing, x, x_stride, num_x, w, w_stride, num_w, count, asked, lines, out, out_stride):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001, PLR0913, PLR0917
-        return types.void(*([types.int64] * 11)), partial(_generate, kind)
+    @intrinsic
+    def work(typing: Any, given: Any) -> Any:  # noqa: ANN401, ARG001
+        return types.void(given), partial(_generate, kind, lines)
 
-    @_exact
-    def tiled(x, x_stride, num_x, w, w_stride, num_w, count, asked, lines, out, out_stride):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913, PLR0917
-        work(x, x_stride, num_x, w, w_stride, num_w, count, asked, lines, out, out_stride)
-
-    return tiled
+    return work
 
 
 def stack(count: int) -> Any:  # noqa: ANN401 - what compiled functions call
@@ -100,23 +51,20 @@ def stack(count: int) -> Any:  # noqa: ANN401 - what compiled functions call
 
     def generate(_context: Any, b: Any, _signature: Any, _given: Any) -> Any:  # noqa: ANN401
         place = cgutils.alloca_once(b, size)
-        place.align = _LINE
+        place.align = LINE
         return b.ptrtoint(place, _I64)
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def address(typing):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001
+    @intrinsic
+    def address(typing: Any) -> Any:  # noqa: ANN401, ARG001
         return types.int64(), generate
 
     return address
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def ask(typing, address, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
-    """Ask for so many bytes of memory before they are needed; both int64."""
-
+def _asking(typing: Any, address: Any, size: Any) -> Any:  # noqa: ANN401, ARG001
     def generate(context: Any, b: Any, _signature: Any, given: Any) -> Any:  # noqa: ANN401
         begin, count = given
-        steps = ir.Constant(_I64, 0), count, ir.Constant(_I64, _LINE)
+        steps = ir.Constant(_I64, 0), count, ir.Constant(_I64, LINE)
         with cgutils.for_range_slice(b, *steps) as (at, _):
             _ask(b, b.add(begin, at))
         return context.get_dummy_value()
@@ -124,50 +72,78 @@ def ask(typing, address, size):  # type: ignore[no-untyped-def]  # noqa: ANN001,
     return types.void(types.int64, types.int64), generate
 
 
-def _generate(kind: Kind, _context: Any, b: Any, _signature: Any, given: Any) -> Any:  # noqa: ANN401
-    """One way for each number of vectors and of lines asked for; few vectors ask for all lines or none."""
-    num_x, lines = given[2], given[8]
-    for columns, asks in ((1, (0, ROWS)), (2, (0, ROWS)), (COLUMNS, (0, 1, 2, ROWS))):
-        is_wanted = b.icmp_signed("==" if columns < COLUMNS else ">", num_x, ir.Constant(_I64, min(columns, 2)))
-        for asked in asks:
-            is_any = asked > 0 and columns < COLUMNS
-            is_so = b.icmp_signed("!=" if is_any else "==", lines, ir.Constant(_I64, 0 if is_any else asked))
-            with b.if_then(b.and_(is_wanted, is_so)):
-                _multiply(kind, columns, asked, b, given)
-    return _context.get_dummy_value()
+ask: Any = intrinsic(_asking)  # ask(address, size), int64: for so many bytes of memory, before they are needed
+
+
+def _generate(kind: Kind, lines: int, context: Any, b: Any, _signature: Any, given: Any) -> Any:  # noqa: ANN401
+    """One way for each number of vectors. With many of them the same rows pass again, so each pass asks for half."""
+    numbers = cgutils.unpack_tuple(b, given[0])
+    for columns in (1, 2, COLUMNS):
+        is_wanted = b.icmp_signed("==" if columns < COLUMNS else ">", numbers[2], ir.Constant(_I64, min(columns, 2)))
+        with b.if_then(is_wanted):
+            _multiply(kind, columns, lines if columns < COLUMNS else lines // 2, b, numbers)
+    return context.get_dummy_value()
 
 
 def _multiply(kind: Kind, columns: int, asks: int, b: Any, given: Any) -> None:  # noqa: ANN401
-    x, x_stride, num_x, w, w_stride, num_w, count, asked, _, out, out_stride = given
-    vectors = _Rows(_begins(b, x, x_stride, num_x, columns), kind.x_bytes)
-    whole = b.and_(count, ir.Constant(_I64, -kind.step))
-    pass_bytes = b.mul(whole, ir.Constant(_I64, asks * _LINE // kind.step))
+    x, x_stride, num_x, w, w_stride, num_w, count, asked, out, out_stride, group_sums = given
+    vectors = Side(_begins(b, x, x_stride, num_x, columns), kind.x_bits, None)
+    steps = b.lshr(count, ir.Constant(_I64, kind.step.bit_length() - 1))
+    pass_bytes = b.mul(steps, ir.Constant(_I64, asks * LINE))
     tiles = ir.Constant(_I64, 0), num_w, ir.Constant(_I64, ROWS)
     with cgutils.for_range_slice(b, *tiles) as (first, _):
         begins = _begins(b, b.add(w, b.mul(first, w_stride)), w_stride, b.sub(num_w, first), ROWS)
-        memory = b.add(asked, b.mul(b.sdiv(first, ir.Constant(_I64, ROWS)), pass_bytes))
-        sums = _dots(kind, b, vectors, _Rows(begins, kind.w_bytes), count=count, whole=whole, asks=(memory, asks))
+        memory = b.add(asked, b.mul(b.lshr(first, ir.Constant(_I64, 2)), pass_bytes))
+        matrix = Side(begins, kind.w_bits, None, _blocks(b, kind, count))
+        sums = _dots(kind, b, vectors, matrix, count=count, asks=(memory, asks))
+        if kind.w_bits == FOUR:
+            _middles(b, sums, matrix, (group_sums, num_x), count)
         here = b.add(out, b.mul(first, ir.Constant(_I64, 4)))
-        for column in range(columns):
-            four = _summed(b, [b.load(one) for one in sums[column * ROWS : (column + 1) * ROWS]])
-            _store(b, four, b.add(here, b.mul(out_stride, ir.Constant(_I64, column))))
+        for column, line in enumerate(sums):
+            _store(b, _summed(b, [b.load(one) for one in line]), b.add(here, b.mul(out_stride, ir.Constant(_I64, column))))
 
 
-def _dots(kind: Kind, b: Any, vectors: _Rows, matrix: _Rows, *, count: Any, whole: Any, asks: tuple[Any, int]) -> list[Any]:  # noqa: ANN401
-    """A register of sums for every vector and row."""
+def _dots(kind: Kind, b: Any, vectors: Side, matrix: Side, *, count: Any, asks: tuple[Any, int]) -> list[list[Any]]:  # noqa: ANN401
+    """A register of sums for every vector and row: whole steps first, then one of what is left and zeros."""
     memory, lines = asks
-    sums = [cgutils.alloca_once(b, _FLOATS) for _ in range(len(vectors.at) * ROWS)]
-    for one in sums:
-        b.store(ir.Constant(_FLOATS, [0.0] * _LANES), one)
-    with cgutils.for_range_slice(b, ir.Constant(_I64, 0), whole, ir.Constant(_I64, kind.step)) as (at, _):
-        first = b.add(memory, b.mul(at, ir.Constant(_I64, lines * _LINE // kind.step)))
-        for line in range(lines):
-            _ask(b, b.add(first, ir.Constant(_I64, line * _LINE)))
-        _step(b, kind, sums, _loader(b, vectors, at), _loader(b, matrix, at))
+    sums = [[cgutils.alloca_once(b, FLOATS) for _ in matrix.at] for _ in vectors.at]
+    for one in (one for line in sums for one in line):
+        b.store(ir.Constant(FLOATS, [0.0] * LANES), one)
+    whole = b.and_(count, ir.Constant(_I64, -kind.step))
     rest = b.sub(count, whole)
-    with b.if_then(b.icmp_signed(">", rest, ir.Constant(_I64, 0)), likely=False):
-        _step(b, kind, sums, _rest_loader(b, vectors, whole, rest), _rest_loader(b, matrix, whole, rest))
+    has_rest = b.icmp_signed(">", rest, ir.Constant(_I64, 0))
+    # Rows of FOUR go on to the end of a step by themselves.
+    padded = [vectors] if kind.w_bits == FOUR else [vectors, matrix]
+    pads = [_pads(b, kind, side, (whole, rest), has_rest) for side in padded]
+    with cgutils.for_range(b, b.add(ir.Constant(_I64, 1), b.zext(has_rest, _I64))) as loop:
+        is_rest = b.icmp_signed("==", loop.index, ir.Constant(_I64, 1))
+        now = [
+            side._replace(at=[b.select(is_rest, *two) for two in zip(pad, side.at, strict=True)])
+            for side, pad in zip(padded, pads, strict=True)
+        ]
+        now += [matrix] if kind.w_bits == FOUR else []
+        start = b.select(is_rest, whole, ir.Constant(_I64, 0))
+        stop = b.select(is_rest, b.add(whole, ir.Constant(_I64, kind.step)), whole)
+        with cgutils.for_range_slice(b, start, stop, ir.Constant(_I64, kind.step)) as (at, _):
+            first = b.add(memory, b.mul(at, ir.Constant(_I64, lines * LINE // kind.step)))
+            for line in range(lines):
+                _ask(b, b.add(first, ir.Constant(_I64, line * LINE)))
+            multiply(b, kind, sums, now[0]._replace(first=at), now[1]._replace(first=at))
     return sums
+
+
+def _blocks(b: Any, kind: Kind, count: Any) -> Any:  # noqa: ANN401
+    whole = b.add(count, ir.Constant(_I64, kind.step - 1))
+    return b.lshr(whole, ir.Constant(_I64, kind.step.bit_length() - 1))
+
+
+def _middles(b: Any, sums: list[list[Any]], matrix: Side, group_sums: tuple[Any, Any], count: Any) -> None:  # noqa: ANN401
+    """What the middles of FOUR add."""
+    address, num_x = group_sums
+    groups = b.and_(b.lshr(b.add(count, ir.Constant(_I64, 511)), ir.Constant(_I64, 5)), ir.Constant(_I64, -LANES))
+    begins = _begins(b, address, b.mul(groups, ir.Constant(_I64, 4)), num_x, len(sums))
+    with cgutils.for_range_slice(b, ir.Constant(_I64, 0), groups, ir.Constant(_I64, LANES)) as (at, _):
+        add_middles(b, sums, Side(begins, 32, at), matrix._replace(first=at))
 
 
 def _begins(b: Any, address: Any, stride: Any, given: Any, wanted: int) -> list[Any]:  # noqa: ANN401
@@ -190,67 +166,26 @@ def _store(b: Any, value: Any, address: Any) -> None:  # noqa: ANN401
 
 def _ask(b: Any, address: Any) -> None:  # noqa: ANN401
     """Ask for the memory at an address, which need not exist, before it is needed."""
-    byte = ir.IntType(8).as_pointer()
+    byte = _I8.as_pointer()
     function = cgutils.get_or_insert_function(
         b.module, ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32]), "llvm.prefetch.p0"
     )
-    b.call(function, [_pointer(b, address, ir.IntType(8)), *(ir.Constant(_I32, n) for n in (0, 3, 1))])
+    b.call(function, [_pointer(b, address, _I8), *(ir.Constant(_I32, n) for n in (0, 3, 1))])
 
 
-_Load = Callable[[int, int, Any], Any]  # row, numbers after the first of the step, type of what is loaded
-
-
-def _loader(b: Any, rows: _Rows, at: Any) -> _Load:  # noqa: ANN401
-    def load(row: int, after: int, kind: Any) -> Any:  # noqa: ANN401
-        place = b.mul(b.add(at, ir.Constant(_I64, after)), ir.Constant(_I64, rows.bytes))
-        return b.load(_pointer(b, b.add(rows.at[row], place), kind), align=rows.bytes)
-
-    return load
-
-
-def _rest_loader(b: Any, rows: _Rows, at: Any, rest: Any) -> _Load:  # noqa: ANN401
-    """What is left of the rows is copied to where zeros follow it."""
-    size = ir.ArrayType(ir.IntType(8), 2 * _LANES * rows.bytes)
-    pads = [cgutils.alloca_once(b, size) for _ in rows.at]
-    width = ir.Constant(_I64, rows.bytes)
-    for pad, row in zip(pads, rows.at, strict=True):
-        b.store(ir.Constant(size, None), pad)
-        source = _pointer(b, b.add(row, b.mul(at, width)), ir.IntType(8))
-        cgutils.raw_memcpy(b, b.bitcast(pad, ir.IntType(8).as_pointer()), source, b.mul(rest, width), 1)
-    begins = _Rows([b.ptrtoint(pad, _I64) for pad in pads], rows.bytes)
-    return _loader(b, begins, ir.Constant(_I64, 0))
-
-
-def _step(b: Any, kind: Kind, sums: list[Any], load_x: _Load, load_w: _Load) -> None:  # noqa: ANN401
-    """Add the products of one step to every sum."""
-    columns = len(sums) // ROWS
-    width = 2 * _LANES if kind.is_dot else _LANES
-    for after in range(0, kind.step, width):
-        rows = [_loaded(b, kind, load_w, row, after, kind.w_bytes) for row in range(ROWS)]
-        for column in range(columns):
-            vector = _loaded(b, kind, load_x, column, after, kind.x_bytes)
-            for row in range(ROWS):
-                place = sums[column * ROWS + row]
-                b.store(_added(b, kind, b.load(place), rows[row], vector), place)
-
-
-def _loaded(b: Any, kind: Kind, load: _Load, row: int, after: int, size: int) -> Any:  # noqa: ANN401, PLR0913, PLR0917
-    if kind.is_dot:
-        return b.bitcast(load(row, after, ir.VectorType(_I16, 2 * _LANES)), _PAIRS)
-    if size == 4:
-        return load(row, after, _FLOATS)
-    wide = b.zext(load(row, after, ir.VectorType(_I16, _LANES)), ir.VectorType(_I32, _LANES))
-    return b.bitcast(b.shl(wide, ir.Constant(wide.type, [16] * _LANES)), _FLOATS)
-
-
-def _added(b: Any, kind: Kind, total: Any, row: Any, vector: Any) -> Any:  # noqa: ANN401
-    if kind.is_dot:
-        signature = ir.FunctionType(_FLOATS, [_FLOATS, _PAIRS, _PAIRS])
-        function = cgutils.get_or_insert_function(b.module, signature, "llvm.x86.avx512bf16.dpbf16ps.512")
-        return b.call(function, [total, row, vector])
-    signature = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-    function = cgutils.get_or_insert_function(b.module, signature, "llvm.fmuladd.v16f32")
-    return b.call(function, [row, vector, total])
+def _pads(b: Any, kind: Kind, side: Side, left: tuple[Any, Any], has_rest: Any) -> list[Any]:  # noqa: ANN401
+    """What is left of the rows, copied to where zeros follow it; addresses as if the rows began before that."""
+    whole, rest = left
+    width = ir.Constant(_I64, side.bits // 8)
+    size = ir.ArrayType(_I8, kind.step * side.bits // 8)
+    pads = [cgutils.alloca_once(b, size) for _ in side.at]
+    before = b.mul(whole, width)
+    with b.if_then(has_rest, likely=False):
+        for pad, row in zip(pads, side.at, strict=True):
+            b.store(ir.Constant(size, None), pad)
+            source = _pointer(b, b.add(row, before), _I8)
+            cgutils.raw_memcpy(b, b.bitcast(pad, _I8.as_pointer()), source, b.mul(rest, width), 1)
+    return [b.sub(b.ptrtoint(pad, _I64), before) for pad in pads]
 
 
 def _summed(b: Any, sums: list[Any]) -> Any:  # noqa: ANN401
@@ -258,9 +193,9 @@ def _summed(b: Any, sums: list[Any]) -> Any:  # noqa: ANN401
     low, high = [*range(8), *range(16, 24)], [*range(8, 16), *range(24, 32)]
     halves = [_halved(b, left, right, low, high) for left, right in (sums[:2], sums[2:])]
     quarters = [place for block in (0, 8, 16, 24) for place in range(block, block + 4)]
-    found = _halved(b, *halves, quarters, [place + 4 for place in quarters])
+    found = _halved(b, halves[0], halves[1], quarters, [place + 4 for place in quarters])
     for far in (2, 1):
-        found = b.fadd(found, _shuffled(b, found, found, [place ^ far for place in range(_LANES)]))
+        found = b.fadd(found, _shuffled(b, found, found, [place ^ far for place in range(LANES)]))
     return _shuffled(b, found, found, [0, 4, 8, 12])
 
 
@@ -272,59 +207,50 @@ def _shuffled(b: Any, left: Any, right: Any, places: list[int]) -> Any:  # noqa:
     return b.shuffle_vector(left, right, ir.Constant(ir.VectorType(_I32, len(places)), places))
 
 
-def blend(row_bytes: int) -> Any:  # noqa: ANN401 - what compiled functions call
-    """work(rows, stride, num_rows, weights, weights_stride, num_sums, width, out, out_stride), int64 all, for compiled loops.
+def blend(row_bits: int) -> Any:  # noqa: ANN401 - what compiled functions call
+    """work((rows, stride, num_rows, weights, weights_stride, num_sums, width, out, out_stride)), int64 all, for such functions.
 
     out[s, :width] grows by the sum over rows r, in their order, of weights[s, r] * row r; at most COLUMNS sums, `width` one of
-    WIDTHS. Rows of bfloat16 (`row_bytes` 2) or float32 (4), the rest float32; addresses and strides in bytes.
+    WIDTHS. Rows of bfloat16 (`row_bits` 16) or float32 (32), the rest float32; addresses and strides in bytes.
     """
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def work(typing, rows, stride, num_rows, weights, weights_stride, num_sums, width, out, out_stride):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001, PLR0913, PLR0917
-        return types.void(*([types.int64] * 9)), partial(_generate_blend, Kind(4, row_bytes))
+    @intrinsic
+    def work(typing: Any, given: Any) -> Any:  # noqa: ANN401, ARG001
+        return types.void(given), partial(_generate_blend, Kind(32, row_bits))
 
-    @_exact
-    def blended(rows, stride, num_rows, weights, weights_stride, num_sums, width, out, out_stride):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913, PLR0917
-        work(rows, stride, num_rows, weights, weights_stride, num_sums, width, out, out_stride)
-
-    return blended
+    return work
 
 
 def _generate_blend(kind: Kind, _context: Any, b: Any, _signature: Any, given: Any) -> Any:  # noqa: ANN401
-    num_sums, width = given[5], given[6]
+    numbers = cgutils.unpack_tuple(b, given[0])
+    num_sums, width = numbers[5], numbers[6]
     for sums in range(1, COLUMNS + 1):
         for wanted in WIDTHS:
             is_count = b.icmp_signed("==", num_sums, ir.Constant(_I64, sums))
             with b.if_then(b.and_(is_count, b.icmp_signed("==", width, ir.Constant(_I64, wanted)))):
-                _blend(kind, sums, wanted // _LANES, b, given)
+                _blend(kind, sums, wanted // LANES, b, numbers)
     return _context.get_dummy_value()
 
 
 def _blend(kind: Kind, num_sums: int, registers: int, b: Any, given: Any) -> None:  # noqa: ANN401
     rows, stride, num_rows, weights, weights_stride, _, _, out, out_stride = given
-    places = [
-        [b.add(b.add(out, b.mul(out_stride, ir.Constant(_I64, s))), ir.Constant(_I64, _LINE * j)) for j in range(registers)]
-        for s in range(num_sums)
-    ]
-    totals = [[cgutils.alloca_once(b, _FLOATS) for _ in line] for line in places]
-    for line, held in zip(places, totals, strict=True):
-        for place, total in zip(line, held, strict=True):
-            b.store(b.load(_pointer(b, place, _FLOATS), align=4), total)
+    lines = [b.add(out, b.mul(out_stride, ir.Constant(_I64, s))) for s in range(num_sums)]
+    places = [[b.add(line, ir.Constant(_I64, LINE * j)) for j in range(registers)] for line in lines]
+    totals = [[cgutils.alloca_once(b, FLOATS) for _ in line] for line in places]
+    for place, total in _flat(places, totals):
+        b.store(b.load(_pointer(b, place, FLOATS), align=4), total)
     with cgutils.for_range(b, num_rows) as loop:
-        at = b.add(rows, b.mul(loop.index, stride))
-        load = _loader(b, _Rows([at], kind.w_bytes), ir.Constant(_I64, 0))
-        row = [_loaded(b, kind, load, 0, j * _LANES, kind.w_bytes) for j in range(registers)]
+        side = Side([b.add(rows, b.mul(loop.index, stride))], kind.w_bits, ir.Constant(_I64, 0))
+        row = [loaded(b, kind, side, 0, j * LANES) for j in range(registers)]
+        at = b.mul(loop.index, ir.Constant(_I64, 4))
         for s, held in enumerate(totals):
             first = b.add(weights, b.mul(weights_stride, ir.Constant(_I64, s)))
-            weight = _spread(b, b.load(_pointer(b, b.add(first, b.mul(loop.index, ir.Constant(_I64, 4))), _F32), align=4))
+            weight = spread(b, b.load(_pointer(b, b.add(first, at), _F32), align=4))
             for total, part in zip(held, row, strict=True):
-                b.store(_added(b, kind, b.load(total), part, weight), total)
-    for line, held in zip(places, totals, strict=True):
-        for place, total in zip(line, held, strict=True):
-            _store(b, b.load(total), place)
+                b.store(added(b, kind, b.load(total), part, weight), total)
+    for place, total in _flat(places, totals):
+        _store(b, b.load(total), place)
 
 
-def _spread(b: Any, number: Any) -> Any:  # noqa: ANN401
-    """A register of the same number everywhere."""
-    one = b.insert_element(ir.Constant(_FLOATS, ir.Undefined), number, ir.Constant(_I32, 0))
-    return _shuffled(b, one, one, [0] * _LANES)
+def _flat(places: list[list[Any]], totals: list[list[Any]]) -> list[tuple[Any, Any]]:
+    return [pair for line, held in zip(places, totals, strict=True) for pair in zip(line, held, strict=True)]

@@ -100,6 +100,7 @@ class Transformer(nn.Module):
         self.transform = Transform(config) if config.head_transform else None
         self.unembed = None if config.tied else Linear(config.width, config.vocab_size)
         self.head_product: Product = product  # of the output matrix, whichever it is; see layers.Linear
+        self.logit_product: Product | None = None  # the same with float32 sums left as they are, where something can do that
         self.head_bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.head_bias else None
         self.pooler = Pooler(config) if config.pooler_dense else None
         self.classifier = Linear(config.width, config.classes, bias=True) if config.classes else None
@@ -164,8 +165,11 @@ class Transformer(nn.Module):
         assert mixer is None or mask is None, "a mixer brings its own rules of sight"
         if positions is None:
             positions = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
-        sight = self._sight(mask or MaskSpec(), positions, mixer=mixer)
-        x = self._embedded(ids, positions, segments)
+        sight = self.sight(mask or MaskSpec(), positions, mixer=mixer)
+        return self.through(self.embedded(ids, positions, segments), sight)
+
+    def through(self, x: Float[Tensor, "b t d"], sight: Sight) -> Float[Tensor, "b t d"]:
+        """The second part of `forward`: embeddings through all blocks and the final norm."""
         for block in self.blocks:
             x = block(x, sight)
         out: Tensor = self.norm(x)
@@ -181,7 +185,10 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
         """Logits in float32 whatever the model computes in: in bf16 the best tokens would often tie."""
-        return self.head_product(self.before_head(hidden).float(), (self.head_weight,), (self.head_bias,))
+        ready = self.before_head(hidden)
+        if self.logit_product is not None:
+            return self.logit_product(ready, (self.head_weight,), (self.head_bias,))
+        return self.head_product(ready.float(), (self.head_weight,), (self.head_bias,))
 
     def classify(self, pooled: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         """Scores of the classes, from what stands for each sequence (model/heads)."""
@@ -189,7 +196,8 @@ class Transformer(nn.Module):
         out: Tensor = self.classifier(self.before_head(pooled) if self.pooler is None else self.pooler(pooled))
         return out
 
-    def _embedded(self, ids: Tensor, positions: Tensor, segments: Tensor | None) -> Float[Tensor, "b t d"]:
+    def embedded(self, ids: Tensor, positions: Tensor, segments: Tensor | None = None) -> Float[Tensor, "b t d"]:
+        """What enters the first block."""
         x = self.embed(ids)  # b t d
         if self.places is not None:
             x = x + self.places(positions)
@@ -198,7 +206,7 @@ class Transformer(nn.Module):
         out: Tensor = self.drop(self.embed_norm(x.to(self.compute_dtype)))
         return out
 
-    def _sight(self, spec: MaskSpec, positions: Tensor, *, mixer: Mixer | None) -> Sight:
+    def sight(self, spec: MaskSpec, positions: Tensor, *, mixer: Mixer | None) -> Sight:
         """One mask and one turn for each way that layers of this model see."""
         masks: dict[int | None, Any] = {}
         if mixer is None:

@@ -15,11 +15,14 @@ from whorl.core.config import Config
 from whorl.core.errors import ConfigError
 from whorl.core.records import Message
 from whorl.infer.engine import Engine, Sampling
+from whorl.infer.setup import Setup
 from whorl.model.config import ModelConfig
 from whorl.model.transformer import Transformer
 from whorl.tokens.renderer import Renderer
 
 __all__ = ["Sample", "Sampler", "Samples"]
+
+_AT_ONCE = 1024  # tokens of the prompts read in one step
 
 
 class Sample(NamedTuple):
@@ -66,7 +69,8 @@ class Sampler:
 
     def draw(self, model: Transformer) -> list[Sample]:
         """Ask the model as it is now. Without dropout, and not through compiled blocks: every length would compile anew."""
-        engine = Engine(model, stop_ids=self.renderer.stop_ids, pad_id=self.renderer.tokenizer.pad)
+        setup = Setup(rows=len(self.ids), step_tokens=_AT_ONCE)  # room for these prompts: training has a use for the rest
+        engine = Engine(model, stop_ids=self.renderer.stop_ids, pad_id=self.renderer.tokenizer.pad, setup=setup)
         was_training = model.training
         model.eval()
         try:

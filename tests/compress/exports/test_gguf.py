@@ -14,9 +14,9 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from bench.peers import ask_peer, peer_python
 from toy_exports import VARIANTS, written
 
-from bench.peers import ask_peer, peer_python
 from whorl.compress.exports import Export
 from whorl.compress.exports.gguf import GGUF
 from whorl.core.errors import DataError, ResourceError

@@ -22,7 +22,7 @@ What = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME | SHAPE",
-        help="A checkpoint's name or folder (without it, the one made last), or a family's dials: random weights of that shape.",
+        help="A checkpoint's name or folder (without it, the one made last), or a family's dials: random weights.",
     ),
 ]
 Streams = Annotated[str, typer.Option("--streams", metavar="N,N", help="How many answers at once; one row for each.")]

@@ -1,1 +1,1 @@
-"""The stages of compress."""
+"""compress/stages: what flow can run here: one file per stage."""

@@ -1,13 +1,6 @@
-"""`data` over a real ledger, and `chat` with a model that repeats what it is told."""
-
-import io
+"""`data` over a real ledger."""
 
 import pytest
-
-from whorl.cli.verbs import chat
-from whorl.core.errors import DataError
-from whorl.core.records import Completion, Message
-from whorl.flow.workspace import Workspace
 
 DOCS = """\
 name: docs
@@ -106,93 +99,3 @@ def test_data_without_documents_says_how_to_get_some(shell):
     said = shell("data", "peek")
     assert said.code == 1
     assert said.err == f"error: no documents in {shell.root} yet; make one with 'whorl run' (or name another --project)\n"
-
-
-class Parrot:
-    """A model with sixty characters of context that answers with what was said last; a '!' makes it run on."""
-
-    max_positions = 60
-
-    def fitting(self, messages, *, max_tokens):
-        kept = list(messages)
-        while sum(len(message.content) for message in kept) + max_tokens > self.max_positions:
-            if len(kept) < 3:
-                raise DataError("too long; shorten it")
-            kept = kept[2:]
-        return kept
-
-    def complete(self, prompt, *, max_tokens=None, temperature=0.0, seed=0):
-        text = prompt[-1].content[::-1][: max_tokens or 99]
-        return Completion(f"{text}{temperature or ''}", tuple(range(len(text))), (), "length" if "!" in text else "stop")
-
-
-@pytest.fixture
-def parrot(done, monkeypatch):
-    asked = []
-
-    def load(checkpoint, project):
-        asked.append(checkpoint)
-        return Parrot()
-
-    monkeypatch.setattr("whorl.api.load", load)
-    done_with = done
-    return done_with, asked
-
-
-def test_chat_once_answers_and_ends(parrot):
-    shell, asked = parrot
-    assert shell("chat", "climb", "--once", "abc").out == "cba\n"
-    assert shell("chat", "climb", "--once", "abc", "--temperature", "0.5").out == "cba0.5\n"
-    assert shell("chat", "climb", "--once", "abc", "--json").document == {
-        "text": "cba",
-        "finish": "stop",
-        "num_tokens": 3,
-        "num_forgotten": 0,
-    }
-    assert asked == ["climb"] * 3
-
-
-def test_chat_without_a_name_takes_the_checkpoint_made_last(parrot):
-    shell, asked = parrot
-    shell("chat", "--once", "abc")
-    assert asked == [str(Workspace(shell.root).find("climb").path)]
-
-
-def test_chat_keeps_the_conversation_says_what_it_forgets_and_what_it_cuts(parrot, monkeypatch):
-    shell, _ = parrot
-    turns = ["twelve chars", "another line", "", "/what", "run on!", "/reset", "abc", "/quit", "never asked"]
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(turns)))
-    said = shell("chat", "climb", "--max-tokens", "12")
-    assert said.out.splitlines() == ["srahc evlewt", "enil rehtona", "!no nur", "cba"]
-    assert "the model's context is full: the oldest 2 messages are forgotten" in said.err
-    assert "no command '/what'; /reset forgets the conversation" in said.err
-    assert "cut off after 7 tokens; --max-tokens allows more" in said.err
-    assert "forgotten\n" in said.err
-
-
-def test_a_turn_that_is_too_long_is_an_error_in_a_script(parrot):
-    shell, _ = parrot
-    said = shell("chat", "climb", "--once", "x" * 80)
-    assert (said.code, said.err) == (1, "error: too long; shorten it\n")
-
-
-def test_a_turn_that_is_too_long_does_not_end_a_conversation(parrot, monkeypatch):
-    shell, _ = parrot
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{'x' * 80}\nabc\n"))
-    said = shell("chat", "climb")
-    assert (said.code, said.out) == (0, "cba\n")
-    assert "too long; shorten it" in said.err
-
-
-def test_a_conversation_remembers_only_what_was_answered():
-    talk = chat.Conversation(Parrot(), 0.0, 12)
-    with pytest.raises(DataError):
-        talk.ask("x" * 80, lambda count: None)
-    assert talk.history == []
-    talk.ask("abc", lambda count: None)
-    assert talk.history == [Message("user", "abc"), Message("assistant", "cba")]
-
-
-def test_no_checkpoint_yet_is_said(shell):
-    said = shell("chat", "--once", "hello")
-    assert (said.code, "no checkpoint in" in said.err) == (1, True)

@@ -1,0 +1,78 @@
+"""Attention over what is seen against torch's in float32: every kind of sight, groups of queries, and tails of every size."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from whorl.model import fused, sighted
+from whorl.model.lanes import has_pairs
+
+BF16 = torch.bfloat16
+ROUNDING = 2.0**-8  # of one number to bfloat16, relative
+is_able = has_pairs() and fused.can_run(torch.zeros(1, dtype=BF16))
+pytestmark = pytest.mark.skipif(not is_able, reason="this processor does not multiply pairs")
+
+
+def sights(t):
+    place = torch.arange(t)
+    causal = place[:, None] >= place
+    near = (place[:, None] - place).abs() < 20
+    docs = place // 23
+    return {
+        "all": torch.ones(1, t, t, dtype=torch.bool),
+        "causal": causal[None],
+        "band": near[None],
+        "causal band": (causal & near)[None],
+        "documents": torch.stack([causal & (docs[:, None] == docs), causal]),
+        "holes": torch.stack([causal & (place % 3 != 1) | torch.eye(t, dtype=torch.bool), causal]),
+    }
+
+
+def drawn(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(BF16)
+
+
+def ours(leaves, seen, slope):
+    mask = fused.seen_bytes(seen)
+    out, weights = sighted.looked(*leaves, mask)
+    return out, *sighted.looked_backward(leaves, weights, mask=mask, grad=slope)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "t", "c"), [(4, 4, 128, 64), (4, 2, 70, 8), (6, 2, 131, 96), (3, 3, 65, 10)])
+@pytest.mark.parametrize("name", sights(1))
+def test_attention_equals_the_float32_formula(name, heads, kv_heads, t, c):
+    seen = sights(t)[name]
+    leaves = tuple(drawn(2, n, t, c, seed=seed) for seed, n in enumerate((heads, kv_heads, kv_heads)))
+    slope = drawn(2, heads, t, c, seed=9)
+    wide = [leaf.float().requires_grad_() for leaf in leaves]
+    exact = functional.scaled_dot_product_attention(*wide, attn_mask=seen[:, None], enable_gqa=True)
+    wanted = exact.detach(), *torch.autograd.grad(exact, wide, slope.float())
+    for found, want in zip(ours(leaves, seen, slope), wanted, strict=True):
+        assert found.shape == want.shape
+        assert (found.float() - want).abs().max() <= 4 * ROUNDING * want.abs().max()  # scores, weights and sums are rounded
+
+
+def test_any_number_of_threads_gives_the_same_bytes():
+    leaves = tuple(drawn(2, 3, 150, 32, seed=seed) for seed in range(3))
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(ours(leaves, sights(150)["documents"], drawn(2, 3, 150, 32, seed=4)))
+    torch.set_num_threads(1)
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+
+def test_what_is_not_seen_does_not_count_even_if_it_is_not_a_number():
+    q, k, v = (drawn(2, 2, 140, 16, seed=seed) for seed in range(3))
+    cut = sights(140)["causal"]
+    whole, _ = sighted.looked(q, k, v, fused.seen_bytes(cut))
+    k[:, :, 100:] = float("nan")
+    out, _ = sighted.looked(q, k, v, fused.seen_bytes(cut))
+    assert torch.equal(out[:, :, :100], whole[:, :, :100])
+    assert not out[:, :, 100:].isfinite().any()
+
+
+def test_few_heads_and_odd_channels_are_left_to_torch():
+    assert sighted.can_look(torch.empty(2, 4, 9, 8), torch.empty(2, 2, 9, 8))
+    assert not sighted.can_look(torch.empty(1, 4, 9, 8), torch.empty(1, 2, 9, 8))
+    assert not sighted.can_look(torch.empty(2, 4, 9, 7), torch.empty(2, 2, 9, 7))
