@@ -3,6 +3,7 @@
 Does not hold weights, and leaves everything that those products cannot do to torch: see `can_map`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,11 +21,10 @@ _FEWEST = 64  # vectors worth bringing weights into panels for
 
 
 def can_map(x: Tensor, weights: tuple[Tensor, ...]) -> bool:
-    """Whether `mapped` does this: plain bfloat16 vectors on a CPU, many of them, with a gradient, and nobody watching torch's
-    operations (model/recompute does, to keep what they made)."""
+    """Whether `mapped` does this: plain bfloat16 vectors on a CPU, many of them, with a gradient."""
     if x.dtype is not torch.bfloat16 or type(x) is not Tensor or not torch.is_grad_enabled():
         return False
-    if x.numel() < _FEWEST * x.shape[-1] or _get_current_dispatch_mode() is not None:
+    if x.numel() < _FEWEST * x.shape[-1]:
         return False
     fits = not sum(map(len, weights)) % 2 and not any(len(weight) % LANES for weight in weights[:-1])
     return fits and all(type(weight) in {Tensor, nn.Parameter} for weight in weights) and can_multiply(x, *weights)
@@ -37,13 +37,23 @@ def mapped(x: BFloat16[Tensor, "... i"], weights: tuple[Float[Tensor, "_ i"], ..
     return out
 
 
+def _product(x: BFloat16[Tensor, "n i"], weights: Sequence[Float[Tensor, "_ i"]]) -> BFloat16[Tensor, "n o"]:
+    return multiplied(x, panels_across(tuple(weights)), columns=sum(map(len, weights)))
+
+
+_LIBRARY = torch.library.Library("whorl", "FRAGMENT")
+_LIBRARY.define("product(Tensor x, Tensor[] weights) -> Tensor")
+_LIBRARY.impl("product", _product, "CPU")
+
+
 class _Map(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:  # noqa: ANN401 - autograd's context has no type
         flat = x.reshape(-1, x.shape[-1]).contiguous()
         ctx.save_for_backward(flat, *weights)
-        width = sum(map(len, weights))
-        return multiplied(flat, panels_across(weights), columns=width).view(*x.shape[:-1], width)
+        # Who watches torch's operations, as model/recompute does to keep what they made, is shown one.
+        made = _product(flat, weights) if _get_current_dispatch_mode() is None else torch.ops.whorl.product(flat, weights)
+        return made.view(*x.shape[:-1], made.shape[1])
 
     @staticmethod
     @once_differentiable

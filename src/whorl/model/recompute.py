@@ -34,6 +34,7 @@ _KEPT = frozenset(
         "aten.addmm.default",
         "aten._grouped_mm.default",
         "aten._scaled_mm.default",
+        "whorl.product.default",  # model/maps
         "aten._scaled_dot_product_flash_attention_for_cpu.default",
         "aten._scaled_dot_product_flash_attention.default",
         "aten._scaled_dot_product_efficient_attention.default",
