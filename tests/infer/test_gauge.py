@@ -191,7 +191,7 @@ def test_a_checkpoint_is_measured_as_it_is(model, tmp_path):
 @pytest.mark.parametrize(
     ("dials", "fault", "said"),
     [
-        ({"use": "lama", "depth": 2}, ConfigError, "llama"),
+        ({"use": "llamma", "depth": 2}, ConfigError, "llama"),
         ({"use": "llama", "dept": 2}, ConfigError, "dept"),
         ({"use": "llama"}, ConfigError, "depth"),
         ({"use": "llama", "depth": 1, "vocabulary": "many"}, UsageError, "vocabulary='many'"),

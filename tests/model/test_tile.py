@@ -1,4 +1,4 @@
-"""Sums of a tile in both arithmetics of bfloat16, whatever this machine's CPU has; memory on the stack; blends."""
+"""Sums of a tile in both kinds of arithmetic of bfloat16, whatever this machine's CPU has; memory on the stack; blends."""
 
 import numpy as np
 import pytest
