@@ -6,6 +6,7 @@ resuming, and memory that doubles (transformers 33336, torchtitan 1213); accumul
 5257). Spikes and steps that are not finite: test_guard and test_follow.
 """
 
+import ctypes
 import json
 import random
 from collections import Counter
@@ -99,24 +100,25 @@ def curve(draft):
 
 @pytest.mark.parametrize("name", Optimizer.names())
 def test_resuming_holds_the_training_state_once(name, tmp_path):
-    assert most_held_while_resuming(name, tmp_path) < 1.5
+    assert most_held_while_resuming(name, tmp_path) < 1.3
 
 
 def test_reading_the_whole_state_before_putting_it_back_would_be_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "TensorFile", lambda path: {name: one.clone() for name, one in load_file(path).items()})
-    assert most_held_while_resuming("adamw", tmp_path) > 1.7
+    assert most_held_while_resuming("adamw", tmp_path) > 1.5
 
 
 def most_held_while_resuming(name, folder):
-    """Resident pages that come while a state is put back, as Linux counts them, in sizes of its moments."""
+    """Resident pages that come while a state is put back, as Linux counts them, in sizes of its weights and moments."""
     model, stepper = large(name)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     stepper.step(1.0, Moment(0, 1, 2))
-    kept = sum(tensor.nbytes for tensor in stepper.state().values())
+    kept = sum(tensor.nbytes for tensor in (*stepper.state().values(), *model.parameters()))
     state.save(folder, model, {"moments": stepper}, Progress(1))
     del model, stepper
     model, stepper = large(name)
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier tests let go of would be taken again without being counted
     before = resident_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest figure so far
     state.restore(state.latest(folder), model, {"moments": stepper})

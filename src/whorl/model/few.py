@@ -27,7 +27,7 @@ MAX_FOURS: Final = 1 << 19  # numbers of all vectors, of a product with four-bit
 _BLOCK: Final = 64  # rows multiplied before their sums are rounded and written
 _NEAR: Final = 1 << 14  # bytes of rows that stay in the first cache while more than four vectors pass
 _AHEAD: Final = 12_288  # bytes: so far before it is read memory is asked for
-_CHUNK: Final = 1 << 16  # bytes of the matrix a thread claims at a time
+_CHUNK: Final = 1 << 18  # bytes of the matrix a thread claims at a time; of 1 << 16 a fifth is read before it was asked for
 _X, _OUT, _N, _KIND = HEAD, HEAD + 1, HEAD + 2, HEAD + 3  # what differs from call to call
 
 
