@@ -5,23 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
+from toy_tensors import BF16, ROUNDING, drawn, exact_gradients
 
 from whorl.model import fused_layers, kernels
 from whorl.model.team import can_run
 
-BF16 = torch.bfloat16
-ROUNDING = 2.0**-8  # of one number to bfloat16, relative
 pytestmark = pytest.mark.skipif(not can_run(torch.zeros(1, dtype=BF16)), reason="torch runs on other threads here")
-
-
-def drawn(*shape, seed=0, scale=1.0):
-    return (torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale).to(BF16)
-
-
-def exact_gradients(formula, leaves, slopes):
-    wide = [leaf.float().requires_grad_() for leaf in leaves]
-    out = formula(*wide)
-    return out.detach(), torch.autograd.grad(out, wide, slopes)
 
 
 @settings(deadline=None)
@@ -45,31 +34,11 @@ def test_a_layer_norm_is_rounded_once(rows, width, seed, has_bias):
         torch.testing.assert_close(ours, exact, atol=1e-3, rtol=1e-4)
 
 
-@settings(deadline=None)
-@given(count=st.integers(1, 40_000), seed=st.integers(0, 99))
-def test_a_gelu_gate_is_rounded_once(count, seed):
-    gate, up, slope = drawn(count, seed=seed, scale=4.0), drawn(count, seed=seed + 1), drawn(count, seed=seed + 2)
-    out, grads = exact_gradients(lambda gate, up: functional.gelu(gate) * up, [gate, up], slope.float())
-    leaves = [gate.requires_grad_(), up.requires_grad_()]
-    found = kernels.gelu_gated(torch.cat(leaves))
-    for ours, exact in zip((found, *torch.autograd.grad(found, leaves, slope)), (out, *grads), strict=True):
-        off = (ours.float() - exact).abs()
-        assert (off <= 1.02 * ROUNDING * exact.abs() + 1e-6 * exact.abs().max() + 1e-6).all(), off.max()
-
-
-def test_a_gelu_gate_far_from_zero_is_shut_or_open():
-    gate = torch.tensor([-1e30, -200.0, -20.0, 0.0, 20.0, 200.0, 1e30], dtype=BF16)
-    found = kernels.gelu_gated(torch.cat([gate, torch.ones_like(gate)])).float()
-    assert found[1:4].abs().max() < 1e-30
-    torch.testing.assert_close(found[3:], gate[3:].float())
-
-
 def test_what_is_not_finite_stays_visible_and_in_its_row():
     x = drawn(3, 40)
     x[1, 7] = float("nan")
     out, _ = fused_layers.layer_normed(x, torch.ones(40), torch.zeros(40), eps=1e-5)
     assert out.isfinite().all(-1).tolist() == [True, False, True]
-    assert fused_layers.gelu_gated(torch.cat([x, x], dim=-1)).isfinite().all(-1).tolist() == [True, False, True]
 
 
 def test_any_number_of_threads_gives_the_same_bytes():

@@ -3,13 +3,14 @@
 import pytest
 import torch
 from torch.nn import functional
+from toy_tensors import BF16, ROUNDING, drawn
 
-from whorl.model import fused, sighted
+from whorl.model import sighted
 from whorl.model.lanes import has_pairs
+from whorl.model.seen import seen_bytes
+from whorl.model.team import can_run
 
-BF16 = torch.bfloat16
-ROUNDING = 2.0**-8  # of one number to bfloat16, relative
-is_able = has_pairs() and fused.can_run(torch.zeros(1, dtype=BF16))
+is_able = has_pairs() and can_run(torch.zeros(1, dtype=BF16))
 pytestmark = pytest.mark.skipif(not is_able, reason="this processor does not multiply pairs")
 
 
@@ -28,12 +29,8 @@ def sights(t):
     }
 
 
-def drawn(*shape, seed):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(BF16)
-
-
 def ours(leaves, seen, slope):
-    mask = fused.seen_bytes(seen)
+    mask = seen_bytes(seen)
     out, weights = sighted.looked(*leaves, mask)
     return out, *sighted.looked_backward(leaves, weights, mask=mask, grad=slope)
 
@@ -65,9 +62,9 @@ def test_any_number_of_threads_gives_the_same_bytes():
 def test_what_is_not_seen_does_not_count_even_if_it_is_not_a_number():
     q, k, v = (drawn(2, 2, 140, 16, seed=seed) for seed in range(3))
     cut = sights(140)["causal"]
-    whole, _ = sighted.looked(q, k, v, fused.seen_bytes(cut))
+    whole, _ = sighted.looked(q, k, v, seen_bytes(cut))
     k[:, :, 100:] = float("nan")
-    out, _ = sighted.looked(q, k, v, fused.seen_bytes(cut))
+    out, _ = sighted.looked(q, k, v, seen_bytes(cut))
     assert torch.equal(out[:, :, :100], whole[:, :, :100])
     assert not out[:, :, 100:].isfinite().any()
 

@@ -69,3 +69,18 @@ def test_the_exponential_of_what_is_no_number_is_none_and_far_below_zero_it_vani
     assert np.isnan(out[0])
     assert (out[1:3] < 1e-36).all()
     assert out[3] == 1.0
+
+
+@numba.njit
+def _ordered(words, out):
+    for i in range(len(words)):
+        out[i] = team.sortable(words[i])
+
+
+def test_sortable_integers_are_in_the_order_of_their_floats_and_lead_back_to_them():
+    values = np.array([np.nan, -np.inf, -3.5, -3.25, -1e-40, -0.0, 0.0, 1e-40, 2.0, 2.5, np.inf], np.float32)
+    keys, words = np.empty(len(values), np.int32), np.empty(len(values), np.int32)
+    _ordered(values.view(np.int32), keys)
+    assert keys.argsort().tolist() == [*range(1, len(values)), 0]  # what is no number above all
+    _ordered(keys, words)
+    assert np.array_equal(words, values.view(np.int32))

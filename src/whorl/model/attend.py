@@ -15,11 +15,12 @@ from torch import Tensor
 
 from whorl.core.errors import ResourceError
 from whorl.model.flex import FlexAttend, flex_fault
-from whorl.model.fused import can_run, seen_bytes
+from whorl.model.fused import can_run
 from whorl.model.kernels import attended
 from whorl.model.mask import Scene
 from whorl.model.parallel import pick_backend
 from whorl.model.sdpa import SdpaAttend
+from whorl.model.seen import seen_bytes
 from whorl.model.varlen import VarlenAttend, varlen_fault
 
 __all__ = ["Attend", "BackendName", "MatmulAttend", "SdpaAttend", "build_attend"]
@@ -53,7 +54,7 @@ class MatmulAttend:
     """
 
     def prepare(self, scene: Scene, *, heads: int, kv_heads: int, dtype: torch.dtype) -> Tensor:
-        """0 where seen, minus infinity elsewhere: (b k, g t, s), or (1, g t, s) if all rows see alike; or fused.seen_bytes."""
+        """0 where seen, minus infinity elsewhere: (b k, g t, s), or (1, g t, s) if all rows see alike; or seen_bytes."""
         seen = scene.seen
         if can_run(torch.empty(0, dtype=dtype, device=seen.device)):
             return seen_bytes(seen)

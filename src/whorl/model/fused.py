@@ -1,4 +1,4 @@
-"""model/fused: what torch does in many passes over memory on a CPU, in one: norms, gates, softmax and its slopes.
+"""model/fused: what torch does in many passes over memory on a CPU, in one: a norm, softmax and its slopes, losses.
 
 bfloat16 in, float32 arithmetic, one rounding at the end; a row's result depends on that row alone. Plain functions on tensors:
 gradients are wired up in model/kernels, which also has the torch operations to use where these cannot run (`can_run`). Every
@@ -7,49 +7,47 @@ tensor must be contiguous.
 
 import numpy as np
 import torch
-from jaxtyping import BFloat16, Bool, Float, Int, UInt8
+from jaxtyping import BFloat16, Float, Int, UInt8
 from torch import Tensor
 
+from whorl.model.seen import EDGES, first_seen, last_seen
 from whorl.model.team import (
     Loop,
     bits,
     can_run,
     claimed,
+    clear_row,
     exponential,
     floats,
     inline,
     kept,
     longs,
     narrow,
+    narrow_row,
     number,
+    rows_at_once,
     taken,
     wide,
     words,
 )
 
 __all__ = [
-    "bytes_seen",
     "can_run",
     "cross_entropy_",
-    "gated",
-    "gated_backward",
     "normed",
     "normed_backward",
-    "seen_bytes",
     "softmax_",
     "softmax_backward_",
 ]
 
-_EDGES = 8  # bytes before each row of a mask: the first column seen and the last, int32 each
 _SPAN = 64  # columns are worked on in steps of so many: what the compiler unrolls to
-_CHUNK = 16_384  # numbers a thread claims at a time
 
 
 def normed(x: BFloat16[Tensor, "... d"], weight: Float[Tensor, " d"], *, eps: float) -> tuple[Tensor, Tensor]:
     """x / sqrt(mean(x^2) + eps) * weight; and 1 / sqrt of each row, float32."""
     d, rows = x.shape[-1], x.numel() // x.shape[-1]
     out, scale = torch.empty_like(x), torch.empty(rows)
-    _NORM.run(rows, _rows(d), x, weight, out, scale, d, float(eps))
+    _NORM.run(rows, rows_at_once(d), x, weight, out, scale, d, float(eps))
     return out, scale
 
 
@@ -62,39 +60,10 @@ def normed_backward(x: Tensor, weight: Tensor, *, scale: Tensor, grad: Tensor) -
     return grad_x, shares.sum(0)
 
 
-def gated(both: BFloat16[Tensor, "... f"]) -> BFloat16[Tensor, "... e"]:
-    """silu(gate) * up, of gates and behind them ups."""
-    width = both.shape[-1] // 2
-    out = both.new_empty(*both.shape[:-1], width)
-    _GATE.run(out.numel() // width, _rows(width), both, out, width)
-    return out
-
-
-def gated_backward(both: Tensor, *, grad: Tensor) -> BFloat16[Tensor, "... f"]:
-    """Gradient of gates and ups."""
-    out, width = torch.empty_like(both), grad.shape[-1]
-    _GATE_BACK.run(grad.numel() // width, _rows(width), both, grad, out, width)
-    return out
-
-
-def seen_bytes(seen: Tensor) -> UInt8[Tensor, "b t w"]:
-    """A mask (b or 1, t, s) as the softmax reads it: the first and last column that each row sees, then a byte for each."""
-    columns = torch.arange(seen.shape[-1], dtype=torch.int32)
-    first = torch.where(seen, columns, seen.shape[-1]).amin(-1, keepdim=True)
-    last = torch.where(seen, columns, -1).amax(-1, keepdim=True)
-    edges = torch.cat([first, last], dim=-1).to(torch.int32)
-    return torch.cat([edges.view(torch.uint8), seen.to(torch.uint8)], dim=-1)
-
-
-def bytes_seen(mask: UInt8[Tensor, "m t w"]) -> Bool[Tensor, "m t s"]:
-    """The mask that was made into these bytes."""
-    return mask[..., _EDGES:].bool()
-
-
 def softmax_(scores: BFloat16[Tensor, "n r s"], mask: UInt8[Tensor, "m t w"], *, scale: float, heads: int) -> Tensor:
     """Softmax of scale * scores over what is seen, in place. Rows of `scores` are batch, then head, then time."""
     s, (masks, t, _) = scores.shape[-1], mask.shape
-    rows, chunk = scores.numel() // s, _rows(s)
+    rows, chunk = scores.numel() // s, rows_at_once(s)
     _SOFTMAX.run(rows, chunk, scores, mask, _pads(s), 0, s, t, heads * t, masks, float(scale))
     return scores
 
@@ -102,7 +71,7 @@ def softmax_(scores: BFloat16[Tensor, "n r s"], mask: UInt8[Tensor, "m t w"], *,
 def softmax_backward_(grad: Tensor, weights: Tensor, *, mask: Tensor, scale: float, heads: int) -> Tensor:
     """Gradient of the scores, in place of the gradient of their softmax `weights`."""
     s, (masks, t, _) = grad.shape[-1], mask.shape
-    _SOFTMAX_BACK.run(grad.numel() // s, _rows(s), grad, weights, mask, s, t, heads * t, masks, float(scale))
+    _SOFTMAX_BACK.run(grad.numel() // s, rows_at_once(s), grad, weights, mask, s, t, heads * t, masks, float(scale))
     return grad
 
 
@@ -111,10 +80,6 @@ def cross_entropy_(logits: BFloat16[Tensor, "n v"], targets: Int[Tensor, " n"]) 
     losses, v = torch.empty(len(logits)), logits.shape[1]
     _LOSS.run(len(logits), 4, logits, targets, losses, _pads(v), 0, v)
     return losses
-
-
-def _rows(columns: int) -> int:
-    return max(1, _CHUNK // columns)
 
 
 def _pads(columns: int) -> Float[Tensor, "h n"]:
@@ -166,52 +131,6 @@ def _NORM_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
         first, end = claimed(p)
 
 
-@Loop
-def _GATE(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    width = p[6]
-    both, out = words(p[4], p[2], 2 * width), words(p[5], p[2], width)
-    first, end = claimed(p)
-    while first < end:
-        for r in range(first, end):
-            _gate(both[r, :width], both[r, width:], out[r])
-        first, end = claimed(p)
-
-
-@inline
-def _gate(gate, up, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for i in range(len(out)):
-        x = wide(gate[i])
-        out[i] = narrow(x / (np.float32(1) + exponential(-x)) * wide(up[i]))
-
-
-@Loop
-def _GATE_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    width = p[7]
-    both, grad, out = words(p[4], p[2], 2 * width), words(p[5], p[2], width), words(p[6], p[2], 2 * width)
-    first, end = claimed(p)
-    while first < end:
-        for r in range(first, end):
-            _gate_back(both[r, :width], both[r, width:], grad[r], out[r, :width], out[r, width:])
-        first, end = claimed(p)
-
-
-@inline
-def _gate_back(gate, up, grad, grad_gate, grad_up):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for i in range(len(grad)):
-        x, g = wide(gate[i]), wide(grad[i])
-        open_by = np.float32(1) / (np.float32(1) + exponential(-x))
-        passed = x * open_by
-        grad_up[i] = narrow(g * passed)
-        grad_gate[i] = narrow(g * wide(up[i]) * (open_by + passed * (np.float32(1) - open_by)))
-
-
-@inline
-def _edge(row, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The int32 that stands in four bytes of a mask's row."""
-    found = np.uint32(row[at]) | np.uint32(row[at + 1]) << np.uint32(8)
-    return np.int64(np.int32(found | np.uint32(row[at + 2]) << np.uint32(16) | np.uint32(row[at + 3]) << np.uint32(24)))
-
-
 @inline
 def _largest(row, seen):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The largest number seen, found among the words themselves: turned over where negative, they sort as integers. What is not
@@ -238,9 +157,7 @@ def _softmax_row(row, seen, pad, scale):  # type: ignore[no-untyped-def]  # noqa
         e = kept(exponential((wide(row[j]) - top) * scale), seen[j])
         pad[j] = e
         total += e
-    by = np.float32(1) / total
-    for j in range(len(row)):
-        row[j] = narrow(pad[j] * by)
+    narrow_row(pad, np.float32(1) / total, row)
 
 
 @inline
@@ -253,40 +170,42 @@ def _slope_row(row, weights, scale):  # type: ignore[no-untyped-def]  # noqa: AN
 
 
 @inline
-def _clear(row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for j in range(len(row)):
-        row[j] = np.uint16(0)
+def _span_seen(looks, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """First and end of the columns that a row of a mask sees, in whole steps."""
+    return first_seen(looks) // _SPAN * _SPAN, min(s, (last_seen(looks) // _SPAN + 1) * _SPAN)
+
+
+@inline
+def _clear_around(row, begin, stop):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    clear_row(row[:begin])
+    clear_row(row[stop:])
 
 
 @Loop
 def _SOFTMAX(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
     s, t, per_batch, masks, scale = p[8], p[9], p[10], p[11], number(p[12])
-    scores, mask, pad = words(p[4], p[2], s), bits(p[5], masks * t, s + _EDGES), _pad(p, 6, s)
+    scores, mask, pad = words(p[4], p[2], s), bits(p[5], masks * t, s + EDGES), _pad(p, 6, s)
     first, end = claimed(p)
     while first < end:
         for r in range(first, end):
             looks = mask[(r // per_batch) % masks * t + r % t]
-            begin = _edge(looks, 0) // _SPAN * _SPAN
-            stop = min(s, (_edge(looks, 4) // _SPAN + 1) * _SPAN)
-            _softmax_row(scores[r, begin:stop], looks[_EDGES + begin : _EDGES + stop], pad, scale)
-            _clear(scores[r, :begin])
-            _clear(scores[r, stop:])
+            begin, stop = _span_seen(looks, s)
+            _softmax_row(scores[r, begin:stop], looks[EDGES + begin : EDGES + stop], pad, scale)
+            _clear_around(scores[r], begin, stop)
         first, end = claimed(p)
 
 
 @Loop
 def _SOFTMAX_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
     s, t, per_batch, masks, scale = p[7], p[8], p[9], p[10], number(p[11])
-    grads, weights, mask = words(p[4], p[2], s), words(p[5], p[2], s), bits(p[6], masks * t, s + _EDGES)
+    grads, weights, mask = words(p[4], p[2], s), words(p[5], p[2], s), bits(p[6], masks * t, s + EDGES)
     first, end = claimed(p)
     while first < end:
         for r in range(first, end):
             looks = mask[(r // per_batch) % masks * t + r % t]
-            begin = _edge(looks, 0) // _SPAN * _SPAN
-            stop = min(s, (_edge(looks, 4) // _SPAN + 1) * _SPAN)
+            begin, stop = _span_seen(looks, s)
             _slope_row(grads[r, begin:stop], weights[r, begin:stop], scale)
-            _clear(grads[r, :begin])
-            _clear(grads[r, stop:])
+            _clear_around(grads[r], begin, stop)
         first, end = claimed(p)
 
 
@@ -314,6 +233,5 @@ def _loss_row(row, pad, target, loss):  # type: ignore[no-untyped-def]  # noqa: 
         total += pad[j]
     loss[0] = np.log(total) + top - chosen
     by = np.float32(1) / total
-    for j in range(len(row)):
-        row[j] = narrow(pad[j] * by)
+    narrow_row(pad, by, row)
     row[target] = narrow(pad[target] * by - np.float32(1))

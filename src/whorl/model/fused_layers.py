@@ -1,4 +1,4 @@
-"""model/fused_layers: layer norm and the gelu gate in one pass over memory, as encoders want them.
+"""model/fused_layers: layer norm in one pass over memory, as encoders want it.
 
 bfloat16 in, float32 arithmetic, one rounding at the end; a row's result depends on that row alone. Gradients are wired up in
 model/kernels. Every tensor must be contiguous.
@@ -9,11 +9,9 @@ import torch
 from jaxtyping import BFloat16, Float
 from torch import Tensor
 
-from whorl.model.team import Loop, claimed, exponential, floats, inline, narrow, number, wide, words
+from whorl.model.team import Loop, claimed, floats, narrow, number, rows_at_once, wide, words
 
-__all__ = ["gelu_gated", "gelu_gated_backward", "layer_normed", "layer_normed_backward"]
-
-_CHUNK = 16_384  # numbers a thread claims at a time
+__all__ = ["layer_normed", "layer_normed_backward"]
 
 
 def layer_normed(
@@ -22,7 +20,7 @@ def layer_normed(
     """(x - mean) / sqrt(var + eps) * weight + bias; and mean and 1 / sqrt of each row, float32 (2 n)."""
     d, rows = x.shape[-1], x.numel() // x.shape[-1]
     out, stats = torch.empty_like(x), torch.empty(2, rows)
-    _NORM.run(rows, max(1, _CHUNK // d), x, weight, bias, out, stats, d, float(eps))
+    _NORM.run(rows, rows_at_once(d), x, weight, bias, out, stats, d, float(eps))
     return out, stats
 
 
@@ -36,21 +34,6 @@ def layer_normed_backward(
     _NORM_BACK.run(rows, chunk, x, weight, stats, grad, grad_x, shares, d)
     both = shares.sum(0)
     return grad_x, both[:d], both[d:]
-
-
-def gelu_gated(both: BFloat16[Tensor, "... f"]) -> BFloat16[Tensor, "... e"]:
-    """gelu(gate) * up, of gates and behind them ups, with the exact gelu."""
-    width = both.shape[-1] // 2
-    out = both.new_empty(*both.shape[:-1], width)
-    _GATE.run(out.numel() // width, max(1, _CHUNK // width), both, out, width)
-    return out
-
-
-def gelu_gated_backward(both: Tensor, *, grad: Tensor) -> BFloat16[Tensor, "... f"]:
-    """Gradient of gates and ups."""
-    out, width = torch.empty_like(both), grad.shape[-1]
-    _GATE_BACK.run(grad.numel() // width, max(1, _CHUNK // width), both, grad, out, width)
-    return out
 
 
 @Loop
@@ -97,57 +80,3 @@ def _NORM_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
                 share[mine, d + j] += slope
                 out[r, j] = narrow(by * (slope * w[0, j] - level - away * along))
         first, end = claimed(p)
-
-
-@inline
-def _below(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The share of a normal distribution below x, to 1e-7 (Abramowitz and Stegun, 7.1.26), and its density times sqrt(2 pi)."""
-    size = x if x > np.float32(0) else -x
-    density = exponential(np.float32(-0.5) * x * x)
-    t = np.float32(1) / (np.float32(1) + np.float32(0.23164189) * size)  # 0.3275911 / sqrt 2
-    tail = np.float32(1.061405429)
-    tail = tail * t - np.float32(1.453152027)
-    tail = tail * t + np.float32(1.421413741)
-    tail = tail * t - np.float32(0.284496736)
-    tail = tail * t + np.float32(0.254829592)
-    tail = np.float32(0.5) * tail * t * density
-    return (np.float32(1) - tail if x > np.float32(0) else tail), density
-
-
-@Loop
-def _GATE(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    width = p[6]
-    both, out = words(p[4], p[2], 2 * width), words(p[5], p[2], width)
-    first, end = claimed(p)
-    while first < end:
-        for r in range(first, end):
-            _gate(both[r, :width], both[r, width:], out[r])
-        first, end = claimed(p)
-
-
-@inline
-def _gate(gate, up, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for i in range(len(out)):
-        x = wide(gate[i])
-        below, _ = _below(x)
-        out[i] = narrow(x * below * wide(up[i]))
-
-
-@Loop
-def _GATE_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
-    width = p[7]
-    both, grad, out = words(p[4], p[2], 2 * width), words(p[5], p[2], width), words(p[6], p[2], 2 * width)
-    first, end = claimed(p)
-    while first < end:
-        for r in range(first, end):
-            _gate_back(both[r, :width], both[r, width:], grad[r], out[r, :width], out[r, width:])
-        first, end = claimed(p)
-
-
-@inline
-def _gate_back(gate, up, grad, grad_gate, grad_up):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for i in range(len(grad)):
-        x, g = wide(gate[i]), wide(grad[i])
-        below, density = _below(x)
-        grad_up[i] = narrow(g * x * below)
-        grad_gate[i] = narrow(g * wide(up[i]) * (below + x * density * np.float32(0.3989422804)))

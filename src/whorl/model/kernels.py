@@ -1,10 +1,11 @@
 """model/kernels: operations with hand-written backward passes, where autograd's chain of small steps costs most on a CPU.
 
 Each equals the plain formula in its docstring, proved in float32. In bfloat16 on a CPU whole formulas run in one pass
-(model/fused, model/fused_layers); elsewhere in torch's operations, whose sums run in float32 and whose products are rounded one
-by one. No second derivatives. Does not hold parameters.
+(model/fused, model/fused_layers, model/gates); elsewhere in torch's operations, whose sums run in float32 and whose products
+are rounded one by one. No second derivatives. Does not hold parameters.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from whorl.model import fused as one_pass
-from whorl.model import fused_layers, sighted, turns
+from whorl.model import fused_layers, gates, sighted, turns
 from whorl.model.rope import Turn
+from whorl.model.seen import bytes_seen
 from whorl.model.turns import HeadNorm
 
 __all__ = ["Heads", "attended", "gelu_gated", "layer_norm", "rms_norm", "silu_gated", "squared_relu", "stacked", "turned_heads"]
@@ -33,12 +35,7 @@ def rms_norm(x: Float[Tensor, "... d"], weight: Float[Tensor, " d"], *, eps: flo
 
 def silu_gated(both: Float[Tensor, "... f"]) -> Float[Tensor, "... e"]:
     """gate / (1 + exp(-gate)) * up, of gates and behind them ups."""
-    if not one_pass.can_run(both):
-        gate, up = both.chunk(2, dim=-1)
-        return functional.silu(gate) * up
-    apply: Any = _Gate.apply
-    out: Tensor = apply(both, one_pass.gated, one_pass.gated_backward)
-    return out
+    return _gated(both, gates.SILU, functional.silu)
 
 
 def layer_norm(
@@ -55,12 +52,7 @@ def layer_norm(
 
 def gelu_gated(both: Float[Tensor, "... f"]) -> Float[Tensor, "... e"]:
     """gelu(gate) * up, of gates and behind them ups, with the exact gelu."""
-    if not one_pass.can_run(both):
-        gate, up = both.chunk(2, dim=-1)
-        return functional.gelu(gate) * up
-    apply: Any = _Gate.apply
-    out: Tensor = apply(both, fused_layers.gelu_gated, fused_layers.gelu_gated_backward)
-    return out
+    return _gated(both, gates.GELU, functional.gelu)
 
 
 def stacked(weights: tuple[Float[Tensor, "_ ..."], ...], dtype: torch.dtype) -> Float[Tensor, "o ..."]:
@@ -75,10 +67,10 @@ def stacked(weights: tuple[Float[Tensor, "_ ..."], ...], dtype: torch.dtype) -> 
 def attended(
     q: Float[Tensor, "b h t c"], k: Float[Tensor, "b k s c"], v: Float[Tensor, "b k s c"], mask: UInt8[Tensor, "m t w"]
 ) -> Float[Tensor, "b h t c"]:
-    """softmax(q k^T / sqrt(c)) v over what the mask shows (`fused.seen_bytes`); bfloat16 on a CPU. A group of queries is
+    """softmax(q k^T / sqrt(c)) v over what the mask shows (`seen_bytes`); bfloat16 on a CPU. A group of queries is
     stacked along time, so keys are never copied."""
     if not one_pass.can_run(q, k, v):  # somebody traces
-        return functional.scaled_dot_product_attention(q, k, v, one_pass.bytes_seen(mask)[:, None], enable_gqa=True)
+        return functional.scaled_dot_product_attention(q, k, v, bytes_seen(mask)[:, None], enable_gqa=True)
     apply: Any = _Look.apply if sighted.can_look(q, k) else _Attend.apply
     out: Tensor = apply(q, k, v, mask)
     return out
@@ -150,22 +142,29 @@ class _OnePassNorm(torch.autograd.Function):
         return *one_pass.normed_backward(x, weight, scale=scale, grad=grad.contiguous()), None
 
 
-class _Gate(torch.autograd.Function):
-    """A gate in one pass: `gated(both)` and `slopes(both, grad=)` are its loops."""
+def _gated(both: Tensor, activation: int, in_torch: Callable[[Tensor], Tensor]) -> Tensor:
+    """activation(gate) * up, the activation by its number in model/gates and by torch."""
+    if not one_pass.can_run(both):
+        gate, up = both.chunk(2, dim=-1)
+        return in_torch(gate) * up
+    apply: Any = _Gate.apply
+    out: Tensor = apply(both, activation)
+    return out
 
+
+class _Gate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, both: Tensor, gated: Any, slopes: Any) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, both: Tensor, activation: int) -> Tensor:  # noqa: ANN401
         both = both.contiguous()
         ctx.save_for_backward(both)
-        ctx.slopes = slopes
-        out: Tensor = gated(both)
-        return out
+        ctx.activation = activation
+        return gates.gated(both, activation)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (both,) = ctx.saved_tensors
-        return ctx.slopes(both, grad=grad.contiguous()), None, None
+        return gates.gated_backward(both, ctx.activation, grad=grad.contiguous()), None
 
 
 class _Stacked(torch.autograd.Function):

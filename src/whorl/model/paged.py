@@ -30,6 +30,7 @@ from whorl.model.team import (
     longs,
     narrow,
     number,
+    sortable,
     wide,
     words,
 )
@@ -296,20 +297,14 @@ def _softmax(scores, count, scale):  # type: ignore[no-untyped-def]  # noqa: ANN
     row, keys = floats(scores, 1, count)[0], ints(scores, 1, count)[0]
     key, total = np.int32(-(2**31)), np.float32(0)
     for j in range(count):
-        found = _sortable(keys[j])
+        found = sortable(keys[j])
         key = found if found > key else key
-    top = float_of(_sortable(key))
+    top = float_of(sortable(key))
     for j in range(count):
         weight = exponential((row[j] - top) * scale)
         row[j] = weight
         total += weight
     return top * scale, total
-
-
-@inline
-def _sortable(bits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """An integer that sorts as the float32 of these bits does; what is no number above all. Of such an integer, the bits."""
-    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
 @exact

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from whorl.model.team import Call, Loop, claimed, inline, listening, longs, narrow, parallel, wide, words
+from whorl.model.team import Call, Loop, claimed, copy_row, inline, listening, longs, narrow, parallel, wide, words
 
 __all__ = ["NotStatic", "Replay", "recorded"]
 
@@ -180,12 +180,6 @@ def _sum(left, right, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN
         out[i] = narrow(wide(left[i]) + wide(right[i]))
 
 
-@inline
-def _move(source, target):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for i in range(len(target)):
-        target[i] = source[i]
-
-
 @Loop
 def _COPY(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
     width, inner, innermost = p[6], p[7], p[8]
@@ -194,7 +188,7 @@ def _COPY(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
     while first < end:
         for r in range(first, end):
             at = r // (inner * innermost) * p[9] + r // innermost % inner * p[10] + r % innermost * p[11]
-            _move(source[at : at + width], out[r, p[14] : p[14] + width])
+            copy_row(source[at : at + width], out[r, p[14] : p[14] + width])
         first, end = claimed(p)
 
 
@@ -208,5 +202,5 @@ def _PUT(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
         for r in range(first, end):
             token, head = r // heads, r % heads
             at = token * p[13] + head * p[14]
-            _move(values[at : at + width], memory[(pages[token] * heads + head) * size + places[token]])
+            copy_row(values[at : at + width], memory[(pages[token] * heads + head) * size + places[token]])
         first, end = claimed(p)

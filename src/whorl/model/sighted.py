@@ -3,7 +3,7 @@
 Queries go in groups that share a stretch of keys from the first to the last that any of them sees, in steps of 64: causal rows
 cost half of all products and windows a band, and scores never leave the nearest caches. What the softmax gave is kept for the
 gradients, in bfloat16. Each key head of each row of the batch is one thread's, so the result does not depend on how many there
-are. Masks are those of model/fused (`seen_bytes`). Wired up in model/kernels.
+are. Masks are those of model/seen. Wired up in model/kernels.
 """
 
 import numpy as np
@@ -24,10 +24,12 @@ from whorl.model.lanes import (
     tile_from_there,
     tile_from_zero,
 )
+from whorl.model.seen import EDGES, first_seen, last_seen
 from whorl.model.team import (
     Loop,
     bits,
     claimed,
+    clear_row,
     exponential,
     float_of,
     floats,
@@ -35,7 +37,9 @@ from whorl.model.team import (
     ints,
     kept,
     narrow,
+    narrow_row,
     number,
+    sortable,
     taken,
     wide,
     words,
@@ -43,7 +47,6 @@ from whorl.model.team import (
 
 __all__ = ["can_look", "looked", "looked_backward"]
 
-_EDGES = 8  # bytes before each row of a mask
 _BLOCK = 64  # queries whose gradients meet keys at once
 _FEWEST = 4  # key heads of all rows: fewer would leave threads idle
 
@@ -97,18 +100,11 @@ def _whole(columns):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - c
 
 
 @inline
-def _edge(row, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The int32 that stands in four bytes of a mask's row."""
-    found = np.uint32(row[at]) | np.uint32(row[at + 1]) << np.uint32(8)
-    return np.int64(np.int32(found | np.uint32(row[at + 2]) << np.uint32(16) | np.uint32(row[at + 3]) << np.uint32(24)))
-
-
-@inline
 def _seen_from(mask, first, end, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The first step of keys that any of these rows of a mask sees."""
     begin = s
     for r in range(first, end):
-        begin = min(begin, _edge(mask[r], 0))
+        begin = min(begin, first_seen(mask[r]))
     return begin // PANEL * PANEL
 
 
@@ -117,7 +113,7 @@ def _seen_to(mask, first, end):  # type: ignore[no-untyped-def]  # noqa: ANN001,
     """The end of the last step of keys that any of these rows of a mask sees."""
     stop = 0
     for r in range(first, end):
-        stop = max(stop, _edge(mask[r], 4) + 1)
+        stop = max(stop, last_seen(mask[r]) + 1)
     return _whole(stop)
 
 
@@ -185,28 +181,20 @@ def _added(out, c, strips, deep, columns, panels):  # type: ignore[no-untyped-de
 
 
 @inline
-def _sortable(word):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """An integer that sorts as the float32 of these bits does; of such an integer, the bits."""
-    return np.int32(word ^ ((word >> np.int32(31)) & np.int32(0x7FFFFFFF)))
-
-
-@inline
 def _softmax(scores, keys, seen, row, scale):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Softmax of scale * scores over what is seen, into a row of words. `keys` are the bits of the scores: the largest is found
     among integers, which is done sixteen at a time, and what is not a number sorts above all and spreads over its row."""
     top = np.int32(-2147483648)
     for j in range(len(keys)):
         shown = np.int32(-np.int32(seen[j]))
-        key = np.int32((_sortable(keys[j]) & shown) | (np.int32(-2147483648) & ~shown))
+        key = np.int32((sortable(keys[j]) & shown) | (np.int32(-2147483648) & ~shown))
         top = key if key > top else top
-    largest, total = float_of(_sortable(top)), np.float32(0)
+    largest, total = float_of(sortable(top)), np.float32(0)
     for j in range(len(scores)):
         e = kept(exponential((scores[j] - largest) * scale), seen[j])
         scores[j] = e
         total += e
-    by = np.float32(1) / total
-    for j in range(len(scores)):
-        row[j] = narrow(scores[j] * by)
+    narrow_row(scores, np.float32(1) / total, row)
 
 
 @inline
@@ -219,29 +207,17 @@ def _slope(scores, weights, row, scale):  # type: ignore[no-untyped-def]  # noqa
 
 
 @inline
-def _clear(row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for j in range(len(row)):
-        row[j] = np.uint16(0)
-
-
-@inline
 def _weigh(scores, mask, weights, scale):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Softmax of one row over the keys that the mask has bytes for; nothing for those behind them."""
     held = len(mask)
     _softmax(floats(scores, 1, held)[0], ints(scores, 1, held)[0], mask, weights[:held], scale)
-    _clear(weights[held:])
-
-
-@inline
-def _round(sums, row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for j in range(len(row)):
-        row[j] = narrow(sums[j])
+    clear_row(weights[held:])
 
 
 @Loop
 def _LOOK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
     room, h, kv, t, s, c, masks, scale = p[12], p[13], p[14], p[15], p[16], p[17], p[18], number(p[19])
-    steps, group, looks = _whole(s), h // kv, bits(p[7], masks * t, s + _EDGES)
+    steps, group, looks = _whole(s), h // kv, bits(p[7], masks * t, s + EDGES)
     keys = p[10] + taken(p, 11) * room * 4
     values = keys + steps * (c // 2) * 4
     scores = values + _whole(c) * (steps // 2) * 4
@@ -265,10 +241,10 @@ def _LOOK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
                         _floats(scores + (key - begin) * 4, steps * 4, left, c * 2, rows, panel, c // 2, stop - key)
                     line = words(weights + time * steps * 2, rows, steps)
                     for r in range(rows):
-                        seen = mask[time + r, _EDGES + begin : _EDGES + min(stop, s)]
+                        seen = mask[time + r, EDGES + begin : EDGES + min(stop, s)]
                         _weigh(scores + r * steps * 4, seen, line[r, begin:stop], scale)
-                        _clear(line[r, from_:begin])
-                        _clear(line[r, stop:to])
+                        clear_row(line[r, from_:begin])
+                        clear_row(line[r, stop:to])
                     left, panel = weights + (time * steps + begin) * 2, values + begin // 2 * PANEL * 4
                     _rounded(
                         out + time * h * c * 2, h * c * 2, left, steps * 2, rows, panel, (stop - begin) // 2, steps // 2, c
@@ -279,7 +255,7 @@ def _LOOK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
 @Loop
 def _LOOK_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802, PLR0915 - one loop nest
     room, h, kv, t, s, c, masks, scale = p[15], p[16], p[17], p[18], p[19], p[20], p[21], number(p[22])
-    steps, broad, group, looks = _whole(s), _whole(c), h // kv, bits(p[7], masks * t, s + _EDGES)
+    steps, broad, group, looks = _whole(s), _whole(c), h // kv, bits(p[7], masks * t, s + EDGES)
     values = p[13] + taken(p, 14) * room * 4
     keys = values + steps * (c // 2) * 4
     slopes = keys + broad * (steps // 2) * 4
@@ -310,7 +286,7 @@ def _LOOK_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
                         into = words(block + (r + i) * steps * 2, 1, stop - begin)[0]
                         held = min(stop, s) - begin
                         _slope(floats(slopes + i * steps * 4, 1, held)[0], own[:held], into[:held], scale)
-                        _clear(into[held:])
+                        clear_row(into[held:])
                     left, panel = block + r * steps * 2, keys + begin // 2 * PANEL * 4
                     place = p[10] + (at + time + r) * c * 2
                     _rounded(place, c * 2, left, steps * 2, few, panel, (stop - begin) // 2, steps // 2, c)
@@ -321,6 +297,7 @@ def _LOOK_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
                 _along(grads, h * c * 2, rows, c, lines, deep)
                 _strips(weights, steps * 2, rows, stop - begin, strips)
                 _added(near + steps * c * 4, c, strips, deep, stop - begin, lines)
-        _round(floats(sums, 1, s * c)[0], words(p[11] + first * s * c * 2, 1, s * c)[0])
-        _round(floats(sums + steps * c * 4, 1, s * c)[0], words(p[12] + first * s * c * 2, 1, s * c)[0])
+        one = np.float32(1)
+        narrow_row(floats(sums, 1, s * c)[0], one, words(p[11] + first * s * c * 2, 1, s * c)[0])
+        narrow_row(floats(sums + steps * c * 4, 1, s * c)[0], one, words(p[12] + first * s * c * 2, 1, s * c)[0])
         first, end = claimed(p)

@@ -36,6 +36,8 @@ __all__ = [
     "bits_of",
     "can_run",
     "claimed",
+    "clear_row",
+    "copy_row",
     "exponential",
     "float_of",
     "floats",
@@ -45,8 +47,11 @@ __all__ = [
     "listening",
     "longs",
     "narrow",
+    "narrow_row",
     "number",
     "parallel",
+    "rows_at_once",
+    "sortable",
     "taken",
     "wide",
     "words",
@@ -55,6 +60,8 @@ __all__ = [
 # Sums may be reordered (once, by the compiler); not-a-number and infinity keep their meaning: they are how a broken run shows.
 FAST: Final = frozenset({"reassoc", "contract", "arcp", "nsz"})
 HEAD: Final = 4  # numbers every loop is given before its own: rows claimed, where that is written, rows, rows of a chunk
+
+_CHUNK: Final = 16_384  # numbers a thread claims at a time
 
 _array: Any = numba.carray  # type: ignore[attr-defined]
 _POINTER: Any = types.CPointer(types.int64)  # type: ignore[no-untyped-call]
@@ -129,6 +136,11 @@ def can_run(*tensors: Tensor) -> bool:
     if torch.compiler.is_compiling() or _parallel() is None:
         return False
     return all(x.device.type == "cpu" and x.dtype is torch.bfloat16 and type(x) is Tensor for x in tensors)
+
+
+def rows_at_once(columns: int) -> int:
+    """How many rows of so many numbers a thread should claim at a time, where each number is little work."""
+    return max(1, _CHUNK // columns)
 
 
 def as_number(value: Tensor | float) -> int:
@@ -219,6 +231,33 @@ def narrow(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     found = bits_of(value)
     rounded = (found + np.uint32(0x7FFF) + ((found >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return np.uint16(rounded if value == value else np.uint32(0x7FC0))
+
+
+@inline
+def copy_row(source, target):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Fill a row with the numbers of another."""
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
+@inline
+def clear_row(row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Fill a row of words with zeros."""
+    for i in range(len(row)):
+        row[i] = np.uint16(0)
+
+
+@inline
+def sortable(word):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """An integer that sorts as the float32 of these 32 bits does; what is no number above all. Of such an integer, the bits."""
+    return np.int32(word ^ ((word >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@inline
+def narrow_row(source, by, target):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Fill a row of words with float32 numbers times one, rounded."""
+    for i in range(len(target)):
+        target[i] = narrow(source[i] * by)
 
 
 @inline

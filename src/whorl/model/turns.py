@@ -11,11 +11,10 @@ import torch
 from jaxtyping import BFloat16, Float
 from torch import Tensor
 
-from whorl.model.team import Loop, claimed, floats, inline, narrow, number, wide, words
+from whorl.model.team import Loop, claimed, copy_row, floats, inline, narrow, number, rows_at_once, wide, words
 
 __all__ = ["HeadNorm", "normed_backward", "turned", "turned_backward"]
 
-_CHUNK = 16_384  # numbers a thread claims at a time
 _SHARES = 64  # parts of the rows, each of which adds up its own share of what all rows share
 
 
@@ -36,7 +35,7 @@ def turned(
     num_q = n - 2 * num_kv
     q, k, v = (fused.new_empty(b, heads, t, c) for heads in (num_q, num_kv, num_kv))
     scale = torch.empty(b * t, num_q + num_kv) if norm else torch.empty(0, num_q + num_kv)
-    _TURN.run(b * t, _rows(n * c), fused, q, k, v, cos, sin, t, num_q, num_kv, c, *_table(cos), *_normed(norm), scale)
+    _TURN.run(b * t, rows_at_once(n * c), fused, q, k, v, cos, sin, t, num_q, num_kv, c, *_table(cos), *_normed(norm), scale)
     return (q, k, v), scale
 
 
@@ -46,7 +45,7 @@ def turned_backward(grads: tuple[Tensor, Tensor, Tensor], *, cos: Tensor, sin: T
     b, num_q, t, c = q.shape
     num_kv = k.shape[1]
     out = q.new_empty(b, t, num_q + 2 * num_kv, c)
-    _TURN_BACK.run(b * t, _rows(c * (num_q + 2 * num_kv)), out, q, k, v, cos, sin, t, num_q, num_kv, c, *_table(cos))
+    _TURN_BACK.run(b * t, rows_at_once(c * (num_q + 2 * num_kv)), out, q, k, v, cos, sin, t, num_q, num_kv, c, *_table(cos))
     return out
 
 
@@ -69,10 +68,6 @@ def normed_backward(
     _NORM_BACK.run(b * t, chunk, out, q, k, v, cos, sin, t, n - 2 * num_kv, num_kv, c, *own)
     both = shares.sum(0)
     return out, both[:c], both[c:]
-
-
-def _rows(columns: int) -> int:
-    return max(1, _CHUNK // columns)
 
 
 def _table(cos: Tensor) -> tuple[int, int]:
@@ -139,12 +134,6 @@ def _back_head(grad, source, target, cos, sin, weight, by, along):  # type: igno
         target[j + half] = narrow(by * ((b * c - a * s) * weight[j + half] - y * along))
 
 
-@inline
-def _copy(source, target):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for j in range(len(source)):
-        target[j] = source[j]
-
-
 @Loop
 def _TURN(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
     t, num_q, num_kv, c, eps = p[10], p[11], p[12], p[13], number(p[18])
@@ -167,7 +156,7 @@ def _TURN(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
                     scale[r, h] = _inverse_rms(source, eps)
                     _norm_head(source, target, cos, sin, q_weight if h < num_q else k_weight, scale[r, h])
             for h in range(num_kv):
-                _copy(x[r * n + m + h], v[(row * num_kv + h) * t + time])
+                copy_row(x[r * n + m + h], v[(row * num_kv + h) * t + time])
         first, end = claimed(p)
 
 
@@ -187,7 +176,7 @@ def _TURN_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
                 grad = q[(row * num_q + h) * t + time] if h < num_q else k[(row * num_kv + h - num_q) * t + time]
                 _turn_head(grad, x[r * n + h], cos, sin, np.float32(-1))
             for h in range(num_kv):
-                _copy(v[(row * num_kv + h) * t + time], x[r * n + m + h])
+                copy_row(v[(row * num_kv + h) * t + time], x[r * n + m + h])
         first, end = claimed(p)
 
 
@@ -212,5 +201,5 @@ def _NORM_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
                 along = _back_sums(grad, x[r * n + h], cos, sin, weight, scale[r, h], share)
                 _back_head(grad, x[r * n + h], out[r * n + h], cos, sin, weight, scale[r, h], along)
             for h in range(num_kv):
-                _copy(v[(row * num_kv + h) * t + time], out[r * n + m + h])
+                copy_row(v[(row * num_kv + h) * t + time], out[r * n + m + h])
         first, end = claimed(p)

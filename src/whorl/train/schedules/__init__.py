@@ -7,6 +7,7 @@ To add one, write a file here with one class deriving from Schedule (`factor`), 
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 from pydantic import PlainValidator
@@ -15,7 +16,7 @@ from whorl.core.config import Member
 from whorl.core.errors import ConfigError
 from whorl.core.quantity import Length
 
-__all__ = ["Moment", "Schedule", "Stretch", "risen", "stretch_steps"]
+__all__ = ["Moment", "Schedule", "Stretch", "fallen", "risen", "stretch_steps"]
 
 
 class Moment(NamedTuple):
@@ -64,6 +65,19 @@ def stretch_steps(stretch: float | Length, moment: Moment) -> float:
 def risen(moment: Moment, rise: float) -> float | None:
     """Factor of a linear warm-up over the first `rise` steps; None behind it. The first step is already above 0."""
     return min(1.0, (moment.step + 1) / rise) if moment.step < rise else None
+
+
+def fallen(moment: Moment, *, warmup: float | Length, floor: float, shape: Callable[[float], float]) -> float:
+    """Factor of a linear warm-up, then a fall that takes what is left of the run.
+
+    `shape` tells of the part of the fall that is done, 0 to 1, how much is left above the floor, 1 to 0. All of it is done one
+    step after the last, so no step is wasted at 0.
+    """
+    rise = stretch_steps(warmup, moment)
+    rising = risen(moment, rise)
+    if rising is not None:
+        return rising
+    return floor + (1 - floor) * shape((moment.step - rise) / (moment.num_steps - rise))
 
 
 class Schedule(Member, is_door=True):

@@ -7,7 +7,7 @@ import math
 
 from pydantic import Field
 
-from whorl.train.schedules import Moment, Schedule, Stretch, risen, stretch_steps
+from whorl.train.schedules import Moment, Schedule, Stretch, fallen
 
 __all__ = ["Cosine"]
 
@@ -19,10 +19,9 @@ class Cosine(Schedule):
     floor: float = Field(default=0.1, ge=0, le=1)  # fraction of the peak left at the end
 
     def factor(self, moment: Moment) -> float:
-        """See Schedule.factor. The cosine reaches the floor one step after the last, so no step is wasted at 0."""
-        rise = stretch_steps(self.warmup, moment)
-        rising = risen(moment, rise)
-        if rising is not None:
-            return rising
-        done = (moment.step - rise) / (moment.num_steps - rise)
-        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * done))
+        """See Schedule.factor."""
+        return fallen(moment, warmup=self.warmup, floor=self.floor, shape=_half_cosine)
+
+
+def _half_cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * done))

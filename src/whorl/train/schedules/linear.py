@@ -6,7 +6,7 @@ https://arxiv.org/abs/2502.15938.
 
 from pydantic import Field
 
-from whorl.train.schedules import Moment, Schedule, Stretch, risen, stretch_steps
+from whorl.train.schedules import Moment, Schedule, Stretch, fallen
 
 __all__ = ["Linear"]
 
@@ -18,10 +18,5 @@ class Linear(Schedule):
     floor: float = Field(default=0.0, ge=0, le=1)  # fraction of the peak left at the end
 
     def factor(self, moment: Moment) -> float:
-        """See Schedule.factor. The line reaches the floor one step after the last, so no step is wasted at 0."""
-        rise = stretch_steps(self.warmup, moment)
-        rising = risen(moment, rise)
-        if rising is not None:
-            return rising
-        done = (moment.step - rise) / (moment.num_steps - rise)
-        return self.floor + (1 - self.floor) * (1 - done)
+        """See Schedule.factor."""
+        return fallen(moment, warmup=self.warmup, floor=self.floor, shape=lambda done: 1 - done)
