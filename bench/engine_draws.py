@@ -48,7 +48,7 @@ def draws(model: Transformer, prompt: Sequence[int], python: Path, *, count: int
         logits = model.head(model(torch.tensor([list(prompt)])))[0, -1]
     asked = [{"logits": logits.tolist(), "settings": settings} for settings in SETTINGS.values()]
     exact = ask_peer(python, SCRIPT, {"samplers": asked})["drawn_from"]
-    engine = Engine(model, stop_ids=(), pad_id=2, setup=Setup(rows=64, block_size=8, weights="as_is"))
+    engine = Engine(model, stop_ids=(), pad_id=2, setup=Setup(rows=64, block_size=8))
     found = {}
     for (name, settings), chances in zip(SETTINGS.items(), exact, strict=True):
         sampling = Sampling(1, **_as_sampling(settings))
@@ -66,7 +66,7 @@ def beam_faults(*, num_prompts: int) -> int:
     draw = torch.Generator().manual_seed(5)
     for weight in model.parameters():
         weight.data.normal_(float(weight.ndim == 1), 0.4, generator=draw)
-    engine = Engine(model, stop_ids=(), pad_id=2, setup=Setup(block_size=4, weights="as_is"))
+    engine = Engine(model, stop_ids=(), pad_id=2, setup=Setup(block_size=4))
     beam = Beam(vocabulary ** (SMALL["answer"] - 1), SMALL["answer"], stops_when="impossible", length_penalty=0.0)
     faults = 0
     for number in range(num_prompts):

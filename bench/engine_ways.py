@@ -60,7 +60,7 @@ def said_by(
 ) -> Said:
     """Answers to the prompts by one way; nothing but their length ends them."""
     chosen = WAYS[way]
-    setup = {**chosen.setup, "deterministic": deterministic, "weights": "as_is"}
+    setup = {**chosen.setup, "deterministic": deterministic}
     if "cache_tokens" in setup:
         setup["cache_tokens"] = _preempting(prompts, sampling)
     engine = Engine(

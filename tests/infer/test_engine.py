@@ -124,8 +124,8 @@ def test_a_prompt_that_cannot_be_answered_is_refused_by_number(engine, prompt, n
         engine.generate([[9], prompt], GREEDY)
 
 
-def test_the_context_may_be_filled_to_the_last_position(engine):
-    assert len(Engine(engine.model, stop_ids=(), pad_id=2).generate([[9] * 32], GREEDY)[0].ids) == 16
+def test_the_context_may_be_filled_to_the_last_position(model):
+    assert len(Engine(model, stop_ids=(), pad_id=2).generate([[9] * 32], GREEDY)[0].ids) == 16
 
 
 def test_a_sequence_longer_than_the_context_is_refused(engine):

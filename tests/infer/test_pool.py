@@ -69,6 +69,31 @@ def test_forgetting_frees_what_is_idle_and_unnames_what_is_held():
     assert pool.num_available == 2
 
 
+def test_a_beginning_is_held_as_far_as_it_is_known_and_named_as_far_as_it_is_full():
+    pool, tokens = BlockPool(num_blocks=6, block_size=2), [1, 2, 3, 4, 5]
+    blocks, names = [pool.take() for _ in range(3)], []
+    pool.name_full(tokens, blocks, names=names, end=3, salt=b"a")
+    assert len(names) == pool.num_named == 1
+    pool.name_full(tokens, blocks, names=names, end=5, salt=b"a")
+    assert names == [first := block_name(ROOT, [1, 2], salt=b"a"), block_name(first, [3, 4], salt=b"a")]
+    assert pool.hold_known([1, 2, 3, 4, 9], end=5, salt=b"a") == (blocks[:2], names)
+    assert pool.hold_known([1, 2, 3, 4], end=3, salt=b"a") == (blocks[:1], names[:1])
+    assert pool.hold_known([1, 2, 9, 4], end=4, salt=b"a") == (blocks[:1], names[:1])
+    assert pool.hold_known([9, 2, 3, 4], end=4, salt=b"a") == pool.hold_known(tokens, end=5, salt=b"b") == ([], [])
+    for held in (blocks, blocks[:2], blocks[:1], blocks[:1]):
+        pool.release(held)
+    pool.check_holders([])
+    assert pool.num_available == 6
+
+
+def test_a_block_that_nobody_knows_to_be_held_is_an_error_of_ours():
+    pool = BlockPool(num_blocks=2, block_size=2)
+    held = [pool.take(), pool.take()]
+    pool.check_holders([held[:1], held])
+    with pytest.raises(AssertionError, match="2 blocks are held, requests know of 1"):
+        pool.check_holders([held[:1]])
+
+
 def test_releasing_a_block_too_often_is_an_error_of_ours():
     pool = BlockPool(num_blocks=1, block_size=2)
     number = pool.take()

@@ -1,8 +1,4 @@
-"""Which tokens a step computes, by example and against a naive picture of what blocks hold."""
-
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+"""Which tokens a step computes, by example; in any order of events: test_scheduler_machine."""
 
 from whorl.infer.pool import BlockPool
 from whorl.infer.scheduler import Limits, Running, Scheduler
@@ -82,6 +78,23 @@ def test_after_new_weights_nothing_is_found_and_everything_is_computed_again():
     assert step(one) == [(0, 0, 5)]
 
 
+def test_who_is_dropped_while_waiting_is_never_let_in_and_nobody_behind_is_passed_over():
+    one = scheduler(rows=1)
+    queued = [request(number, [number]) for number in range(4)]
+    for each in queued:
+        one.submit(each)
+    step(one)
+    one.drop(queued[1])
+    one.drop(queued[1])  # once more: nothing happens
+    one.drop(queued[0])
+    assert (one.waiting, one.is_idle) == (queued[2:], False)
+    assert step(one) == [(2, 0, 1)]
+    one.drop(queued[3])
+    one.drop(queued[2])
+    assert one.is_idle
+    assert step(one) == []
+
+
 def test_only_passed_deadlines_expire_running_or_waiting():
     one = scheduler(rows=1)
     one.submit(request(0, [1], deadline=5.0))
@@ -90,83 +103,3 @@ def test_only_passed_deadlines_expire_running_or_waiting():
     step(one)
     assert [late.number for late in one.expired(5.0)] == [0]
     assert [late.number for late in one.expired(9.0)] == [0, 1]
-
-
-class Machine(RuleBasedStateMachine):
-    """Requests come, move, end and are aborted in any order; blocks are checked against a picture of what was written."""
-
-    def __init__(self):
-        super().__init__()
-        self.scheduler = Scheduler(BlockPool(6, 2), Limits(3, 4))
-        self.written = {}  # block -> tokens, as a model would have filled it
-        self.alive = []
-        self.number = 0
-
-    @rule(
-        prompt=st.lists(st.integers(0, 1), min_size=1, max_size=7),
-        max_tokens=st.integers(1, 5),
-        priority=st.integers(0, 1),
-        salt=st.sampled_from([b"a", b"b"]),
-    )
-    def submit(self, prompt, max_tokens, priority, salt):
-        new = Running(self.number, list(prompt), len(prompt), max_tokens, priority, salt=salt)
-        self.number += 1
-        assert self.scheduler.fits(len(prompt) + max_tokens)
-        self.scheduler.submit(new)
-        self.alive.append(new)
-
-    @precondition(lambda self: self.alive)
-    @rule(token=st.integers(0, 1))
-    def step(self, token):
-        budget, before = self.scheduler.limits.tokens, {one.number: one.num_computed for one in self.scheduler.running}
-        chunks = self.scheduler.plan()
-        assert sum(chunk.end - chunk.start for chunk in chunks) <= budget
-        assert len({chunk.request.number for chunk in chunks}) == len(chunks)
-        assert any(chunk.request is self.scheduler.running[0] for chunk in chunks), "of those running, the first must move"
-        for chunk in chunks:
-            assert chunk.start == chunk.request.num_computed == before.get(chunk.request.number, chunk.start)
-            self.write(chunk)
-            self.scheduler.computed(chunk)
-            if not chunk.completes:
-                continue
-            self.scheduler.said(chunk.request, token)
-            if len(chunk.request.tokens) - chunk.request.num_prompt == chunk.request.max_tokens:
-                self.end(chunk.request)
-
-    @precondition(lambda self: self.alive)
-    @rule(data=st.data())
-    def abort(self, data):
-        self.end(data.draw(st.sampled_from(self.alive)))
-
-    @rule()
-    def new_weights(self):
-        self.scheduler.restart()
-        self.written.clear()
-
-    def write(self, chunk):
-        for place in range(chunk.start, chunk.end):
-            block = chunk.request.blocks[place // 2]
-            filled = self.written.setdefault(block, {})
-            filled[place % 2] = chunk.request.tokens[place]
-
-    def end(self, request):
-        self.alive.remove(request)
-        self.scheduler.drop(request)
-        assert request.blocks == []
-
-    @invariant()
-    def blocks_hold_what_their_requests_computed(self):
-        self.scheduler.check()
-        for one in self.scheduler.running:
-            for place in range(one.num_computed):
-                assert self.written[one.blocks[place // 2]][place % 2] == one.tokens[place]
-
-    @invariant()
-    def nothing_is_held_when_nothing_runs(self):
-        if not self.alive:
-            assert self.scheduler.is_idle
-            assert self.scheduler.pool.num_held == 0
-
-
-Machine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
-TestMachine = Machine.TestCase

@@ -56,7 +56,7 @@ def test_a_row_has_the_same_bytes_alone_and_in_company_on_any_number_of_threads(
 @runs_loops
 def test_a_prepared_product_takes_any_shape_before_the_last():
     x, weight = drawn(2, 3, 40, dtype=BF16), drawn(9, 40, dtype=BF16, seed=1)
-    found = Few(Stored(weight, 40), out_dtype=BF16)(x.transpose(0, 1))
+    found = Few(Stored(weight, (len(weight), 40)), out_dtype=BF16)(x.transpose(0, 1))
     assert found.shape == (3, 2, 9)
     assert torch.equal(found.transpose(0, 1).flatten(0, 1), few_product(x.flatten(0, 1), weight, out_dtype=BF16))
 

@@ -67,6 +67,14 @@ def test_as_is_packs_nothing(some_ids):
     assert torch.equal(logprobs(twin, ids), logprobs(model, ids))
 
 
+@pytest.mark.parametrize(("dtype", "wanted"), [(torch.float32, "fp32"), (BF16, "bf16"), (torch.float64, "as_is")])
+def test_auto_is_what_the_model_computes_in(dtype, wanted):
+    model = filled_model(tiny_config("llama"))
+    model.compute_dtype = dtype
+    chosen, num_packed, fallen = packed(model, "auto")[1]
+    assert (chosen, num_packed > 0, fallen) == (wanted, wanted != "as_is", ())
+
+
 def test_what_was_packed_is_let_go_and_the_model_keeps_its_own(some_ids):
     model = filled_model(tiny_config("llama", tied=False))
     before = logprobs(model, some_ids(1, 9))

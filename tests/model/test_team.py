@@ -1,5 +1,9 @@
 """Loops on torch's own threads, and the arithmetic of bfloat16."""
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -84,3 +88,24 @@ def test_sortable_integers_are_in_the_order_of_their_floats_and_lead_back_to_the
     assert keys.argsort().tolist() == [*range(1, len(values)), 0]  # what is no number above all
     _ordered(keys, words)
     assert np.array_equal(words, values.view(np.int32))
+
+
+# A digest of every loss and slope that the compiled loss gives; a row is long enough for its sums to have an order.
+DIGEST = """
+import hashlib, torch
+from whorl.model.fused import cross_entropy_
+logits = (4 * torch.randn(37, 611, generator=torch.Generator().manual_seed(0))).bfloat16()
+losses = cross_entropy_(logits, torch.arange(37))
+print(hashlib.sha256(losses.numpy().tobytes() + logits.view(torch.int16).numpy().tobytes()).hexdigest())
+"""
+
+
+def test_the_run_that_compiles_a_loop_gets_the_bits_of_the_runs_after_it(tmp_path):
+    def said():
+        surroundings = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        asked = [sys.executable, "-c", DIGEST]
+        return subprocess.run(asked, env=surroundings, capture_output=True, text=True, check=True).stdout
+
+    first = said()
+    assert len(first.strip()) == 64
+    assert first == said()

@@ -14,12 +14,11 @@ from torch import Tensor
 from whorl.core.errors import DataError, ResourceError
 from whorl.infer.forward import Forward
 from whorl.infer.pieces import Piece
-from whorl.infer.pool import ROOT, BlockPool, block_name
+from whorl.infer.pool import SALT, BlockPool
 
 __all__ = ["Branches"]
 
 Answer = tuple[int, ...]  # the tokens said after the prompt
-SALT = b"-"  # as requests have it that name no other
 
 
 class Branches:
@@ -40,19 +39,12 @@ class Branches:
         """
         if not self._blocks:
             assert list(answers) == [()], "a search begins with the empty answer"
-            logits = self._read_prompt()
-        else:
-            self._part(answers)
-            start = len(self._prompt) + len(answers[0]) - 1
-            pieces = [Piece(answer[-1:], start, self._blocks[answer]) for answer in answers]
-            logits = self._forward.step(pieces, only_logits=True).logits(list(range(len(answers))))
-        logprobs = logits.log_softmax(dim=-1)
-        if not torch.isfinite(
-            logprobs
-        ).all():  # one look per token; an answer must not end in something that was never compared
-            raise DataError(f"beam search: the model's logits are not finite after {len(answers[0])} tokens")
-        self._let_prompt_be_found()
-        return logprobs
+            return self._read_prompt()
+        self._part(answers)
+        start = len(self._prompt) + len(answers[0]) - 1
+        pieces = [Piece(answer[-1:], start, self._blocks[answer]) for answer in answers]
+        logits = self._forward.step(pieces, only_logits=True).logits(list(range(len(answers))))
+        return _sound(logits, num_said=len(answers[0]))
 
     def close(self) -> None:
         """Give everything back."""
@@ -61,37 +53,18 @@ class Branches:
         self._blocks.clear()
 
     def _read_prompt(self) -> Float[Tensor, "1 v"]:
-        """Compute what is not known of the prompt, its last token in any case."""
-        size, blocks, parent = self._pool.block_size, self._blocks.setdefault((), []), ROOT
-        for name, tokens in self._names(len(self._prompt) - 1):
-            block = self._pool.find(name, parent=parent, tokens=tokens)
-            if block is None:
-                break
-            blocks.append(block)
-            parent = name
-        first = len(blocks) * size
-        while len(blocks) < self._pool.blocks_for(len(self._prompt)):
+        """Compute what is not known of the prompt, its last token in any case; later requests find it if what it leads to is
+        sound."""
+        prompt = self._prompt
+        blocks, names = self._pool.hold_known(prompt, end=len(prompt) - 1, salt=SALT)
+        self._blocks[()] = blocks
+        start = len(blocks) * self._pool.block_size
+        while len(blocks) < self._pool.blocks_for(len(prompt)):
             blocks.append(self._taken())
-        for start in range(first, len(self._prompt), self._step_tokens):
-            part = self._prompt[start : start + self._step_tokens]
-            passed = self._forward.step([Piece(part, start, blocks)], only_logits=True)
-        return passed.logits([len(part) - 1])
-
-    def _let_prompt_be_found(self) -> None:
-        """By later requests, once what it led to is known to be sound."""
-        parent = ROOT
-        for block, (name, tokens) in zip(self._blocks.get((), ()), self._names(len(self._prompt)), strict=False):
-            self._pool.name(block, name, parent=parent, tokens=tokens)
-            parent = name
-
-    def _names(self, end: int) -> list[tuple[bytes, list[int]]]:
-        """Name and tokens of each full block of the prompt up to a place."""
-        size, found, parent = self._pool.block_size, [], ROOT
-        for start in range(0, end // size * size, size):
-            tokens = self._prompt[start : start + size]
-            parent = block_name(parent, tokens, salt=SALT)
-            found.append((parent, tokens))
-        return found
+        logits = self._forward.last_logits(Piece(prompt[start:], start, blocks), at_once=self._step_tokens)
+        logprobs = _sound(logits, num_said=0)
+        self._pool.name_full(prompt, blocks, names=names, end=len(prompt), salt=SALT)
+        return logprobs
 
     def _part(self, answers: Sequence[Answer]) -> None:
         """Give each answer blocks with everything before its last token in them, and room for that."""
@@ -127,3 +100,12 @@ class Branches:
                 "want fewer beams, fewer requests beside it, or more cache_tokens"
             )
         return block
+
+
+def _sound(logits: Float[Tensor, "n v"], *, num_said: int) -> Float[Tensor, "n v"]:
+    """Log-probabilities. Raises DataError for some that are not finite."""
+    logprobs = logits.log_softmax(dim=-1)
+    # One look per token: an answer must not end in something that was never compared.
+    if not torch.isfinite(logprobs).all():
+        raise DataError(f"beam search: the model's logits are not finite after {num_said} tokens")
+    return logprobs

@@ -9,16 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from whorl.infer.alone import Alone, Spots
 from whorl.infer.pieces import Piece
 from whorl.infer.store import Store
 from whorl.model.attention import Look, Sight
 from whorl.model.few import FEW
-from whorl.model.kernels import Heads
 from whorl.model.mask import MaskSpec
-from whorl.model.paged import paged_attention
 from whorl.model.replay import NotStatic, recorded
 from whorl.model.rope import Turn
 from whorl.model.team import can_run
@@ -63,29 +62,25 @@ class _Pass:
         for the longest; what it writes meanwhile goes to the page that nobody reads."""
         self._model, self._size = model, store.block_size
         last = model.config.max_positions - 1
-        self._tables = torch.full((count, last // store.block_size + 1), store.spare, dtype=torch.int32)
-        self._positions = torch.full((count,), last)
-        self._pages, self._places = torch.full((count,), store.spare), torch.zeros(count, dtype=torch.int64)
-        self._mixer = _Alone(
-            model, store, tables=self._tables, positions=self._positions, pages=self._pages, places=self._places
-        )
-        self._x = model.embedded(torch.zeros(1, count, dtype=torch.int64), self._positions[None]).clone()
+        tables = torch.full((count, last // self._size + 1), store.spare, dtype=torch.int32)
+        self._spots = Spots.of(tables, torch.arange(count), torch.full((count,), last), block_size=self._size)
+        self._mixer = Alone(model.config, store, self._spots)
+        self._x = model.embedded(torch.zeros(1, count, dtype=torch.int64), self._spots.positions[None]).clone()
         self._sight = self._seen()
         self._logits, self.replay = recorded(lambda: model.logits(model.through(self._x, self._sight)[0]))
 
     def run(self, pieces: Sequence[Piece]) -> Float[Tensor, "n v"]:
         """Fill in and replay."""
         first = 0
-        tables, positions = self._tables.numpy(), self._positions.numpy()
+        tables, positions = self._spots.tables.numpy(), self._spots.positions.numpy()
         for piece in pieces:
             end = first + len(piece.ids)
             tables[first:end, : len(piece.blocks)] = piece.blocks
             positions[first:end] = np.arange(piece.start, piece.end)
             first = end
-        self._pages.numpy()[:] = tables[np.arange(first), positions // self._size]
-        self._places.numpy()[:] = positions % self._size
+        self._spots.settle(self._size)
         ids = torch.tensor([[token for piece in pieces for token in piece.ids]])
-        self._x.copy_(self._model.embedded(ids, self._positions[None]))
+        self._x.copy_(self._model.embedded(ids, self._spots.positions[None]))
         for old, new in zip(self._sight.looks, self._seen().looks, strict=True):
             for kept, fresh in zip(old.turn or (), new.turn or (), strict=True):
                 kept.copy_(fresh)
@@ -94,33 +89,6 @@ class _Pass:
 
     def _seen(self) -> Sight:
         """Turns to the places of now, in memory of their own."""
-        sight = self._model.sight(MaskSpec(), self._positions[None], mixer=self._mixer)
+        sight = self._model.sight(MaskSpec(), self._spots.positions[None], mixer=self._mixer)
         turns = (look.turn and Turn(*(one.contiguous() for one in look.turn)) for look in sight.looks)
         return Sight(tuple(Look(turn, None) for turn in turns), self._mixer)
-
-
-class _Alone:
-    """The mixer of tokens that each look into the pages of a table of their own."""
-
-    def __init__(
-        self, model: Transformer, store: Store, *, tables: Tensor, positions: Tensor, pages: Tensor, places: Tensor
-    ) -> None:
-        self._store = store
-        self._windows = [model.config.view(layer).window for layer in range(model.config.depth)]
-        self._tables, self._positions, self._pages, self._places = tables, positions, pages, places
-        self._rows: Int[Tensor, " n"] = torch.arange(len(positions))
-
-    def __call__(self, layer: int, look: Look, heads: Heads) -> Float[Tensor, "1 h n c"]:
-        del look
-        q, k, v = (one[0].transpose(0, 1) for one in heads)  # n h c
-        self._store.write(layer, k, v, pages=self._pages, places=self._places)
-        mixed = paged_attention(
-            q.contiguous(),
-            self._store.keys[layer],
-            self._store.values[layer],
-            tables=self._tables,
-            rows=self._rows,
-            positions=self._positions,
-            window=self._windows[layer],
-        )
-        return mixed.transpose(0, 1)[None]

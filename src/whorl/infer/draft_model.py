@@ -7,6 +7,7 @@ tokenizers: two models of one size of vocabulary can still mean other texts by t
 https://arxiv.org/abs/2211.17192
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -43,7 +44,7 @@ class DraftModel:
         if not model.config.causal:
             raise UsageError("the draft model looks both ways (causal=False); want a causal one")
         own = model.twin()
-        pack(own, "bf16" if own.compute_dtype is torch.bfloat16 else "as_is")
+        pack(own, "auto")
         self.pool = BlockPool(-(-cache_tokens // BLOCK_SIZE), BLOCK_SIZE)
         store = Store(
             own.config,
@@ -55,7 +56,7 @@ class DraftModel:
         self.max_positions = own.config.max_positions
         self.num_read = 0  # tokens computed since it was built
         self._forward = Forward(own, store)
-        self._open: list[_Guesses] = []  # the latest to guess is last
+        self._open: OrderedDict[_Guesses, None] = OrderedDict()  # the latest to guess is last
 
     def open(self) -> Drafter:
         """For a new request."""
@@ -64,38 +65,33 @@ class DraftModel:
     @torch.inference_mode()
     def next_id(self, ids: Sequence[int], start: int, blocks: Sequence[int]) -> int:
         """The likeliest id after these tokens, whose place in their request begins at `start`."""
-        for first in range(0, len(ids), READ):
-            part = ids[first : first + READ]
-            passed = self._forward.step([Piece(part, start + first, blocks)], only_logits=True)
-            self.num_read += len(part)
+        logits = self._forward.last_logits(Piece(ids, start, blocks), at_once=READ)
+        self.num_read += len(ids)
         # One number to the host: the next pass reads it.
-        return int(passed.logits([len(part) - 1]).argmax())
+        return int(logits.argmax())
 
     def room(self, guesses: "_Guesses", num_tokens: int) -> bool:
         """Give a request blocks for so many tokens, from those that guessed longest ago if need be. False: too few."""
-        self.forget(guesses)
-        self._open.append(guesses)
+        self._open[guesses] = None
+        self._open.move_to_end(guesses)
         while len(guesses.blocks) < self.pool.blocks_for(num_tokens):
             block = self.pool.take()
             if block is not None:
                 guesses.blocks.append(block)
-            elif self._open[0] is not guesses:
-                self._open[0].close()
+            elif (oldest := next(iter(self._open))) is not guesses:
+                oldest.close()
             else:
                 guesses.close()
                 return False
         return True
 
     def forget(self, guesses: "_Guesses") -> None:
-        """It holds no blocks, or is about to guess."""
-        if guesses in self._open:
-            self._open.remove(guesses)
+        """It is about to give its blocks back."""
+        self._open.pop(guesses, None)
 
     def check(self) -> None:
         """Raise AssertionError unless blocks and requests agree."""
-        self.pool.check()
-        held = {block for guesses in self._open for block in guesses.blocks}
-        assert len(held) == self.pool.num_held, f"{self.pool.num_held} blocks are held, requests know of {len(held)}"
+        self.pool.check_holders(guesses.blocks for guesses in self._open)
 
 
 @dataclass(eq=False)

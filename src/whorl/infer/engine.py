@@ -9,8 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import accumulate
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,15 +17,16 @@ from whorl.core.errors import DataError, UsageError
 from whorl.core.seed import Seed
 from whorl.infer.admission import Admission
 from whorl.infer.draft import OpenDrafter, num_agreed
-from whorl.infer.draw import Draw, Place, draw
+from whorl.infer.draw import Draw
+from whorl.infer.findings import Finding, Part, findings
 from whorl.infer.forward import Forward, Passed
 from whorl.infer.live import Live
 from whorl.infer.pays import Speculation, StepCosts
 from whorl.infer.pieces import Piece
 from whorl.infer.pool import BlockPool
 from whorl.infer.request import Generated, Request, Sampling, Told
-from whorl.infer.scheduler import Chunk, Limits, Running, Scheduler
-from whorl.infer.scoring import score_sequences, target_logprobs
+from whorl.infer.scheduler import Limits, Running, Scheduler
+from whorl.infer.scoring import score_sequences
 from whorl.infer.setup import Setup
 from whorl.infer.stops import StopStrings
 from whorl.infer.store import Store, bytes_per_token
@@ -38,13 +37,6 @@ from whorl.model.transformer import Transformer
 __all__ = ["Engine", "Generated", "Request", "Sampling", "Setup"]
 
 _DRAFTED = 8  # guesses asked for at once, at most
-
-
-class _Row(NamedTuple):
-    """A token that is wanted of this step, and the chunk it follows."""
-
-    place: Place
-    chunk: Chunk
 
 
 class Engine:
@@ -129,10 +121,10 @@ class Engine:
         """Do what can be done now; what it added to each request that it added something to."""
         told = [self._ended(live) for live in self._end_early()]
         told += [self._ended(live) for live in self._guess()]
-        chunks = self.scheduler.plan()
-        if chunks:
+        parts = [Part(self._live[chunk.request.number], chunk) for chunk in self.scheduler.plan()]
+        if parts:
             self.num_steps += 1
-            told += self._advance(chunks)
+            told += self._advance(parts)
         return told
 
     def generate(
@@ -151,8 +143,9 @@ class Engine:
 
     def finish(self, numbers: Sequence[int]) -> list[Generated]:
         """Take steps until these requests have ended; what they got, in order."""
-        while any(number in self._live for number in numbers):
-            self.step()
+        for number in numbers:
+            while number in self._live:
+                self.step()
         return [self.take(number) for number in numbers]
 
     @torch.inference_mode()
@@ -181,15 +174,12 @@ class Engine:
         self.scheduler.check()
 
     def _packed(self, model: Transformer) -> Transformer:
-        weights = self.setup.weights
-        if weights == "auto":
-            weights = "bf16" if model.compute_dtype is torch.bfloat16 else "as_is"
         if model.logit_product is not None:
             raise UsageError(
                 "engine: this model's weights were packed by another engine; build it of the model that was loaded"
             )
         twin = model.twin()
-        self.packing = pack(twin, weights)  # also tells which matrices did not fit the format
+        self.packing = pack(twin, self.setup.weights)  # also tells which matrices did not fit the format
         for module in twin.modules() if self.setup.deterministic else ():
             if isinstance(module, Experts):
                 module.fix_shapes()
@@ -233,16 +223,18 @@ class Engine:
                 ended.append(live)
         now = self._clock()
         for live in self._live.values():
-            if live.finish is None and live.running.deadline is not None and live.running.deadline <= now:
+            if live.finish is None and live.running.is_late(now):
                 live.end("deadline")
                 ended.append(live)
         return ended
 
     def _guess(self) -> list[Live]:
         """Ask for guesses of what the requests that decode say next; those whose drafter proposed what is no guess, ended."""
+        if self.speculation is None:
+            return []
         ended = []
         decoding = [request for request in self.scheduler.running if request.is_decoding]
-        for request in decoding if self.speculation else ():
+        for request in decoding:
             live = self._live[request.number]
             left = request.max_tokens - len(live.ids) - 1  # one token comes without a guess
             if live.speculator is None or left < 1:
@@ -254,77 +246,36 @@ class Engine:
                 ended.append(live)
         return ended
 
-    def _advance(self, chunks: list[Chunk]) -> list[Told]:
+    def _advance(self, parts: list[Part]) -> list[Told]:
         """Compute what is planned; if there is no memory for all of it at once, one request after the other."""
         try:
-            return self._tell(chunks, self._passed(chunks))
+            found = findings(parts, self._passed(parts))
         except (MemoryError, RuntimeError) as fault:
             if not _is_shortage(fault):
                 raise
-            if len(chunks) > 1:
-                return [told for chunk in chunks for told in self._advance([chunk])]
-            live = self._live[chunks[0].request.number]
-            live.end(
-                "error", f"out of memory for {chunks[0].end - chunks[0].start} tokens: {' '.join(str(fault).split())[:200]}"
-            )
+            if len(parts) > 1:
+                return [told for part in parts for told in self._advance([part])]
+            ((live, chunk),) = parts
+            reason = " ".join(str(fault).split())[:200]
+            live.end("error", f"out of memory for {chunk.num_tokens} tokens: {reason}")
             return [self._ended(live)]
+        told = [self._told(part, one) for part, one in zip(parts, found, strict=True)]
+        return [one for one in told if one is not None]
 
-    def _passed(self, chunks: list[Chunk]) -> Passed:
-        says = all(chunk.completes and self._live[chunk.request.number].request.scores_from is None for chunk in chunks)
-        return self.forward.step([Piece(chunk.ids, chunk.start, chunk.request.blocks) for chunk in chunks], only_logits=says)
+    def _passed(self, parts: list[Part]) -> Passed:
+        says = all(chunk.completes and live.request.scores_from is None for live, chunk in parts)
+        return self.forward.step([Piece(chunk.ids, chunk.start, chunk.request.blocks) for _, chunk in parts], only_logits=says)
 
-    def _tell(self, chunks: list[Chunk], passed: Passed) -> list[Told]:
-        """What the pass over these chunks means to their requests."""
-        ends = list(accumulate(chunk.end - chunk.start for chunk in chunks))
-        firsts = [0, *ends[:-1]]
-        scores = [self._scored(chunk, passed, first) for chunk, first in zip(chunks, firsts, strict=True)]
-        rows, places = self._rows(chunks, ends)
-        drawn = draw([row.place for row in rows], passed.logits(places)) if rows else []
-        is_finite = passed.finite()
-        told = []
-        # From here on nothing fails for want of memory.
-        for chunk, found, first, end in zip(chunks, scores, firsts, ends, strict=True):
-            live = self._live[chunk.request.number]
-            # Guesses apart: nor may anybody find what its own tokens left in the pages.
-            if not all(is_finite[first : min(end, first + len(chunk.request.tokens) - chunk.start)]):
-                live.end("error", f"the model's logits are not finite after {len(live.ids)} tokens")
-                told.append(self._ended(live))
-                continue
-            live.prompt_logprobs.update(found)
-            live.num_cached = chunk.request.num_cached
-            self.scheduler.computed(chunk)
-            own = [one for row, one in zip(rows, drawn, strict=True) if row.chunk is chunk]
-            if chunk.completes:
-                told.append(self._say(live, own))
-        return told
-
-    def _rows(self, chunks: list[Chunk], ends: list[int]) -> tuple[list[_Row], list[int]]:
-        """The places after which tokens are wanted, and where their hidden states are."""
-        rows, places = [], []
-        for chunk, end in zip(chunks, ends, strict=True):
-            live = self._live[chunk.request.number]
-            if not chunk.completes or not chunk.request.max_tokens:
-                continue
-            draft = chunk.request.draft
-            for guesses in range(len(draft) + 1):
-                rows.append(_Row(Place(live, draft[:guesses]), chunk))
-                places.append(end - 1 - len(draft) + guesses)
-        return rows, places
-
-    def _scored(self, chunk: Chunk, passed: Passed, begin: int) -> dict[int, float]:
-        """Log-probabilities of the prompt's tokens that follow the places of this chunk, by place, if they are wanted."""
-        live, request = self._live[chunk.request.number], chunk.request
-        if live.request.scores_from is None:
-            return {}
-        hidden = passed.hidden(begin, begin + chunk.end - chunk.start)
-        first = max(live.request.scores_from, chunk.start + 1)
-        end = min(request.num_prompt, chunk.end + 1)
-        if first >= end:
-            return {}
-        targets = torch.tensor(request.tokens[first:end], device=hidden.device)
-        rows = hidden[first - 1 - chunk.start : end - 1 - chunk.start]
-        found = target_logprobs(self.forward.logits, rows, targets, vocab_size=self.model.config.vocab_size)
-        return dict(zip(range(first, end), found.tolist(), strict=True))
+    def _told(self, part: Part, found: Finding) -> Told | None:
+        """What the pass means to a request; None where its prompt has not been read to the end."""
+        live, chunk = part
+        if not found.is_sound:  # nor may anybody find what is in the pages
+            live.end("error", f"the model's logits are not finite after {len(live.ids)} tokens")
+            return self._ended(live)
+        live.prompt_logprobs.update(found.scores)
+        live.num_cached = chunk.request.num_cached
+        self.scheduler.computed(chunk)
+        return self._say(live, found.drawn) if chunk.completes else None
 
     def _say(self, live: Live, drawn: list[Draw]) -> Told:
         """Let a request say what was drawn, as far as its guesses were right."""

@@ -1,8 +1,9 @@
 """infer/forward: one pass of the model over pieces of many requests, laid side by side without padding.
 
 The model's own forward runs once over all tokens; only attention asks which request a token belongs to, and reads what came
-before it from pages (infer/store). Single tokens attend straight from the pages; long pieces by the backend that trains. Fixed:
-every pass has the same shape and every token attends alone, so that a token's numbers depend on its own past and nothing else.
+before it from pages (infer/store). Tokens of short pieces attend alone; long pieces by the backend that trains. Where every
+token attends alone a token's numbers depend on its own past and nothing else: in float32 on a processor, whose other products
+keep tokens apart as well (model/packs), and where shapes are fixed, so that every pass has the same.
 Does not sample, and does not decide what is computed (infer/scheduler).
 """
 
@@ -15,14 +16,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from whorl.infer.alone import Alone, Spots
 from whorl.infer.decode import Decoder
 from whorl.infer.pieces import Piece
-from whorl.infer.store import Store, padded
-from whorl.model.attend import Attend, build_attend
+from whorl.infer.scoring import target_logprobs
+from whorl.infer.store import Store
+from whorl.model.attend import build_attend
 from whorl.model.attention import Look
 from whorl.model.kernels import Heads
 from whorl.model.mask import MaskSpec, Scene
-from whorl.model.paged import paged_attention
+from whorl.model.team import can_run
 from whorl.model.transformer import Transformer
 
 __all__ = ["FIXED", "Forward", "Passed"]
@@ -38,8 +41,10 @@ class Forward:
         self.model = model
         self.store = store
         self.is_fixed = is_fixed
-        self._device = model.embed.weight.device
-        self._attend = build_attend(model.backend, device=self._device, dtype=model.compute_dtype)
+        self.device = model.embed.weight.device
+        self.attend = build_attend(model.backend, device=self.device, dtype=model.compute_dtype)
+        # In float32 the loops of model/paged are about as fast as the backend.
+        self.is_apart = is_fixed or (model.compute_dtype is torch.float32 and self.device.type == "cpu" and can_run())
         self._decoder = None if is_fixed else Decoder(model, store)
 
     def run(self, pieces: Sequence[Piece]) -> Float[Tensor, "n d"]:
@@ -49,13 +54,20 @@ class Forward:
         """
         if not self.is_fixed:
             return self._pass(pieces, spare=0)
-        hidden = [self._pass(part, spare=FIXED - _count(part)) for part in _cut(pieces, FIXED)]
-        return torch.cat([each[: _count(part)] for each, part in zip(hidden, _cut(pieces, FIXED), strict=True)])
+        counted = [(part, sum(len(piece.ids) for piece in part)) for part in _cut(pieces, FIXED)]
+        return torch.cat([self._pass(part, spare=FIXED - count)[:count] for part, count in counted])
 
     def step(self, pieces: Sequence[Piece], *, only_logits: bool) -> "Passed":
         """The pass of a step. `only_logits`: nobody will ask for hidden states, so a few tokens may take the fast way."""
         logits = self._decoder.logits(pieces) if only_logits and self._decoder is not None else None
         return Passed(self, self.run(pieces) if logits is None else None, logits)
+
+    def last_logits(self, piece: Piece, *, at_once: int) -> Float[Tensor, "1 v"]:
+        """float32, after the last token of a piece that is read so many tokens at a time; valid until the next pass."""
+        for first in range(0, len(piece.ids), at_once):
+            part = _slice(piece, first, first + at_once)
+            passed = self.step([part], only_logits=True)
+        return passed.logits([len(part.ids) - 1])
 
     def logits(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         """float32, in one product or, where shapes are fixed, in products of one shape."""
@@ -68,7 +80,9 @@ class Forward:
     def _pass(self, pieces: Sequence[Piece], *, spare: int) -> Float[Tensor, "n d"]:
         mixer = _Pages(self, pieces, spare=spare)
         ids = np.concatenate([*(np.asarray(piece.ids, np.int64) for piece in pieces), np.zeros(spare, np.int64)])
-        hidden: Tensor = self.model(torch.from_numpy(ids).to(self._device)[None], positions=mixer.positions[None], mixer=mixer)
+        hidden: Tensor = self.model(
+            torch.from_numpy(ids).to(self.device)[None], positions=mixer.spots.positions[None], mixer=mixer
+        )
         return hidden[0]
 
 
@@ -78,10 +92,12 @@ class Passed:
     def __init__(self, forward: Forward, hidden: Tensor | None, logits: Tensor | None) -> None:
         self._forward, self._hidden, self._logits = forward, hidden, logits
 
-    def hidden(self, first: int, end: int) -> Float[Tensor, "n d"]:
-        """Hidden states of some tokens."""
+    def scores(self, first: int, targets: Sequence[int]) -> list[float]:
+        """Nats of each target, where the first follows token `first`, the next the one behind it, and so on."""
         assert self._hidden is not None, "said that only logits are wanted"
-        return self._hidden[first:end]
+        hidden, config = self._hidden[first : first + len(targets)], self._forward.model.config
+        wanted = torch.tensor(targets, device=hidden.device)
+        return target_logprobs(self._forward.logits, hidden, wanted, vocab_size=config.vocab_size).tolist()
 
     def finite(self) -> list[bool]:
         """Whether what came of each token is a number."""
@@ -102,86 +118,58 @@ class _Pages:
 
     def __init__(self, forward: Forward, pieces: Sequence[Piece], *, spare: int) -> None:
         """`spare`: tokens after the last piece that mean nothing: they write to the spare page and see themselves."""
-        self._forward, self._store = forward, forward.store
-        device = forward._device
-        size = self._store.block_size
+        self._forward, self._store, self._pieces = forward, forward.store, pieces
         lengths = [len(piece.ids) for piece in pieces]
         rows = np.repeat(np.arange(len(pieces) + 1), [*lengths, spare])
-        places = np.concatenate([*(np.arange(piece.start, piece.end) for piece in pieces), np.zeros(spare, np.int64)])
-        tables = np.asarray(padded([*(piece.blocks for piece in pieces), [self._store.spare]]), np.int32)
-        self.positions = torch.from_numpy(places).to(device)
-        self._rows = torch.from_numpy(rows).to(device)
-        self._tables = torch.from_numpy(tables).to(device)
-        self._pages = torch.from_numpy(tables[rows, places // size].astype(np.int64)).to(device)
-        self._places = torch.from_numpy(places % size).to(device)
-        self._is_long = [length >= LONG and not forward.is_fixed for length in lengths]
-        self._pieces = pieces
-        self._short = self._short_tokens(lengths, spare)
+        positions = np.concatenate([*(np.arange(piece.start, piece.end) for piece in pieces), np.zeros(spare, np.int64)])
+        tables = np.asarray(_padded([*(piece.blocks for piece in pieces), [self._store.spare]]), np.int32)
+        on_host = (torch.from_numpy(one) for one in (tables, rows, positions))
+        self.spots = Spots.of(*on_host, block_size=self._store.block_size).to(forward.device)
+        self._alone = Alone(forward.model.config, self._store, self.spots)
+        self._is_long = [length >= LONG and not forward.is_apart for length in lengths]
+        is_short = np.repeat([*(not is_long for is_long in self._is_long), True], [*lengths, spare])
+        self._short: Int[Tensor, " s"] = torch.from_numpy(np.flatnonzero(is_short)).to(forward.device)
         self._masks: dict[tuple[int, int | None], Any] = {}
 
     def __call__(self, layer: int, look: Look, heads: Heads) -> Float[Tensor, "1 h n c"]:
-        del look
-        q, k, v = heads  # 1 h n c
-        self._store.write(layer, k[0].transpose(0, 1), v[0].transpose(0, 1), pages=self._pages, places=self._places)
-        window = self._forward.model.config.view(layer).window
         if not any(self._is_long):
-            mixed = self._alone(layer, q[0].transpose(0, 1), None, window)
-            return mixed.transpose(0, 1)[None]
-        out = torch.empty_like(q)
-        if len(self._short):
-            out[0, :, self._short] = self._alone(layer, q[0, :, self._short].transpose(0, 1), self._short, window).transpose(
-                0, 1
-            )
+            return self._alone(layer, look, heads)
+        q, k, v = heads
+        self._alone.write(layer, k, v)
+        out, short = torch.empty_like(q), self._short
+        if len(short):
+            out[:, :, short] = self._alone.attended(layer, q[:, :, short], self.spots.rows[short], self.spots.positions[short])
         first = 0
         for number, piece in enumerate(self._pieces):
             end = first + len(piece.ids)
             if self._is_long[number]:
-                out[:, :, first:end] = self._together(
-                    layer, number, (q[:, :, first:end], k[:, :, first:end], v[:, :, first:end]), window
-                )
+                own = (q[:, :, first:end], k[:, :, first:end], v[:, :, first:end])
+                out[:, :, first:end] = self._together(layer, number, own)
             first = end
         return out
 
-    def _alone(self, layer: int, q: Tensor, chosen: Int[Tensor, " n"] | None, window: int | None) -> Float[Tensor, "n h c"]:
-        """Tokens that each look into their own pages; None: all of them."""
-        rows, positions = (self._rows, self.positions) if chosen is None else (self._rows[chosen], self.positions[chosen])
-        return paged_attention(
-            q.contiguous(),
-            self._store.keys[layer],
-            self._store.values[layer],
-            tables=self._tables,
-            rows=rows,
-            positions=positions,
-            window=window,
-        )
-
-    def _together(self, layer: int, number: int, heads: Heads, window: int | None) -> Float[Tensor, "1 h t c"]:
+    def _together(self, layer: int, number: int, heads: Heads) -> Float[Tensor, "1 h t c"]:
         """The tokens of one piece by the backend that trains."""
         q, k, v = heads
         piece = self._pieces[number]
         if piece.start:
-            pages = self._tables[number, : -(-piece.end // self._store.block_size)]
+            pages = self.spots.tables[number, : -(-piece.end // self._store.block_size)]
             k, v = self._store.read(layer, pages, piece.end)
-        attend = self._forward._attend
-        key = number, window
+        key = number, self._forward.model.config.view(layer).window
         if key not in self._masks:
-            self._masks[key] = self._mask(attend, piece, window)
-        return attend(q.contiguous(), k.contiguous(), v.contiguous(), self._masks[key])
+            self._masks[key] = self._mask(piece, window=key[1])
+        return self._forward.attend(q.contiguous(), k.contiguous(), v.contiguous(), self._masks[key])
 
-    def _mask(self, attend: Attend, piece: Piece, window: int | None) -> Any:  # noqa: ANN401 - the backend's own
-        model = self._forward.model
-        scene = Scene(MaskSpec(causal=True, window=window), len(piece.ids), self._forward._device, past=piece.start)
-        config = model.config
-        return attend.prepare(scene, heads=config.heads, kv_heads=config.kv_heads, dtype=model.compute_dtype)
-
-    def _short_tokens(self, lengths: Sequence[int], spare: int) -> Int[Tensor, " n"]:
-        """Places among all tokens of those whose piece is short."""
-        is_short = np.repeat([*(not is_long for is_long in self._is_long), True], [*lengths, spare])
-        return torch.from_numpy(np.flatnonzero(is_short)).to(self.positions.device)
+    def _mask(self, piece: Piece, *, window: int | None) -> Any:  # noqa: ANN401 - the backend's own
+        model, config = self._forward.model, self._forward.model.config
+        scene = Scene(MaskSpec(causal=True, window=window), len(piece.ids), self._forward.device, past=piece.start)
+        return self._forward.attend.prepare(scene, heads=config.heads, kv_heads=config.kv_heads, dtype=model.compute_dtype)
 
 
-def _count(pieces: Sequence[Piece]) -> int:
-    return sum(len(piece.ids) for piece in pieces)
+def _padded(lists: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Lists of equal length; what is added is never looked at."""
+    longest = max(map(len, lists))
+    return [[*one, *([0] * (longest - len(one)))] for one in lists]
 
 
 def _cut(pieces: Sequence[Piece], size: int) -> list[list[Piece]]:

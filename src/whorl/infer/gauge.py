@@ -108,7 +108,7 @@ def gauged(what: Path | Mapping[str, Any], *, weights: str, asked: Mapping[str, 
         carried = Load.fitted(**asked, room=sys.maxsize)
         model, about = _drawn(what, carried, dtype=dtype, device=device), ("random weights", what["use"])
     num_parameters = sum(one.numel() for one in model.parameters())
-    form = cast("Weights", {"fp32": "as_is"}.get(weights, weights))
+    form = cast("Weights", {"fp32": "auto"}.get(weights, weights))
     engine = Engine(model, stop_ids=(), pad_id=0, setup=Setup(rows=max(carried.streams), weights=form))
     del model  # what is packed is held once
     roof = measured_roof(engine.device, dtype, num_bytes=packed_bytes(engine.model))

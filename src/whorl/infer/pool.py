@@ -7,12 +7,14 @@ Blocks nobody holds stay named, least recently released first to be taken. Does 
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-__all__ = ["ROOT", "BlockPool", "block_name"]
+__all__ = ["ROOT", "SALT", "BlockPool", "Known", "block_name"]
 
 ROOT = b""  # the name of nothing: what the first block of a request follows
+SALT = b"-"  # of requests that name no other; no salt is empty
 
 
 def block_name(parent: bytes, tokens: Sequence[int], *, salt: bytes) -> bytes:
@@ -20,6 +22,21 @@ def block_name(parent: bytes, tokens: Sequence[int], *, salt: bytes) -> bytes:
     digest = hashlib.blake2b(parent or salt, digest_size=16)
     digest.update(b",".join(b"%d" % token for token in tokens))
     return digest.digest()
+
+
+class Known(NamedTuple):
+    """Full blocks with the first tokens of somebody, held for them."""
+
+    blocks: list[int]
+    names: list[bytes]
+
+
+class _Link(NamedTuple):
+    """A full block of a chain."""
+
+    name: bytes
+    parent: bytes
+    tokens: Sequence[int]
 
 
 @dataclass
@@ -91,6 +108,23 @@ class BlockPool:
         block.holders += 1
         return number
 
+    def hold_known(self, tokens: Sequence[int], *, end: int, salt: bytes) -> Known:
+        """The blocks known to hold what stands before `end`, from the first one to the last that is found."""
+        known = Known([], [])
+        for name, parent, own in self._chain(tokens, (), end=end, salt=salt):
+            block = self.find(name, parent=parent, tokens=own)
+            if block is None:
+                break
+            known.blocks.append(block)
+            known.names.append(name)
+        return known
+
+    def name_full(self, tokens: Sequence[int], blocks: Sequence[int], *, names: list[bytes], end: int, salt: bytes) -> None:
+        """Let the full blocks of what stands before `end` be found. `names`, of the first of them, grows to those of all."""
+        for name, parent, own in self._chain(tokens, names, end=end, salt=salt):
+            self.name(blocks[len(names)], name, parent=parent, tokens=own)
+            names.append(name)
+
     def share(self, numbers: Iterable[int]) -> None:
         """Hold blocks that somebody holds once more."""
         for number in numbers:
@@ -138,6 +172,21 @@ class BlockPool:
         assert named == set(self._named.values()), "names and blocks disagree"
         assert not named & free, "a free block has a name"
         assert idle <= named, "an idle block has no name"
+
+    def check_holders(self, blocks: Iterable[Iterable[int]]) -> None:
+        """Raise AssertionError unless these are all the blocks that are held, besides what `check` proves."""
+        self.check()
+        held = {block for own in blocks for block in own}
+        assert len(held) == self.num_held, f"{self.num_held} blocks are held, requests know of {len(held)}"
+
+    def _chain(self, tokens: Sequence[int], names: Sequence[bytes], *, end: int, salt: bytes) -> Iterator[_Link]:
+        """Full blocks of the tokens before `end`, after those that have these names."""
+        size, parent = self.block_size, names[-1] if names else ROOT
+        for start in range(len(names) * size, end // size * size, size):
+            own = tokens[start : start + size]
+            name = block_name(parent, own, salt=salt)
+            yield _Link(name, parent, own)
+            parent = name
 
     def _forget_name(self, number: int) -> None:
         block = self._blocks[number]

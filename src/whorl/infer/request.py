@@ -11,6 +11,7 @@ import numpy as np
 
 from whorl.core.errors import UsageError
 from whorl.infer.guide import Guide
+from whorl.infer.pool import SALT
 
 __all__ = ["Alternatives", "Finish", "Generated", "Request", "Sampling", "Told"]
 
@@ -80,7 +81,7 @@ class Request:
     seed: int | None = None  # of its draws; None: the sampling's
     priority: int = 0  # lower goes first
     deadline: float | None = None  # on the engine's clock, seconds; past it the request ends with what it has said
-    salt: bytes = b"-"  # requests of other salts never share keys and values: one for each tenant
+    salt: bytes = SALT  # requests of other salts never share keys and values: one for each tenant
     guide: Guide | None = None  # of this request alone
     scores_from: int | None = None  # tell the log-probability of each token of the prompt from this place on; 1 or more
 

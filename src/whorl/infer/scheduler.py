@@ -6,10 +6,11 @@ back and is computed again later; what it has said stays said. Does not run the 
 """
 
 import heapq
+from bisect import insort
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from whorl.infer.pool import ROOT, BlockPool, block_name
+from whorl.infer.pool import SALT, BlockPool
 
 __all__ = ["Chunk", "Limits", "Running", "Scheduler"]
 
@@ -31,7 +32,7 @@ class Running:
     max_tokens: int  # that may be said
     priority: int = 0  # lower goes first
     deadline: float | None = None  # on the caller's clock; past it the request ends
-    salt: bytes = b"-"  # requests of different salts never share blocks; not empty
+    salt: bytes = SALT  # requests of different salts never share blocks
     fresh_from: int | None = None  # tokens from here on are computed even if they are known: someone wants what they gave
     draft: list[int] = field(default_factory=list)  # guesses of what follows the tokens, checked in the next step
     num_computed: int = 0  # tokens whose keys and values are in blocks
@@ -55,6 +56,10 @@ class Running:
         """Whether only the newest token is left to compute."""
         return self.num_left == 1 and self.num_computed > 0
 
+    def is_late(self, now: float) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline is not None and self.deadline <= now
+
 
 class Chunk(NamedTuple):
     """Tokens [start, end) of a request, guesses counted in, to compute in this step."""
@@ -66,8 +71,17 @@ class Chunk(NamedTuple):
     @property
     def ids(self) -> list[int]:
         """What is computed."""
-        tokens = self.request.tokens
-        return tokens[self.start : self.end] + self.request.draft[: max(0, self.end - len(tokens))]
+        return self.request.tokens[self.start : self.end] + self.request.draft[: self.num_guessed]
+
+    @property
+    def num_tokens(self) -> int:
+        """How many it is."""
+        return self.end - self.start
+
+    @property
+    def num_guessed(self) -> int:
+        """How many of them, the last ones, are guesses."""
+        return max(0, self.end - len(self.request.tokens))
 
     @property
     def completes(self) -> bool:
@@ -84,13 +98,14 @@ class Scheduler:
         self.limits = limits
         self.reuses = reuses  # finished blocks are named and found
         self.running: list[Running] = []  # by rank
-        self._waiting: list[tuple[tuple[int, int], Running]] = []  # a heap
-        self._is_short = False  # of blocks: a request had to give back its own in this step, so nobody new is let in
+        self._waiting: dict[int, Running] = {}  # by number
+        self._queue: list[tuple[int, int]] = []  # ranks of those waiting, a heap; some may have been dropped since
+        self._yielded: set[int] = set()  # had to give back their blocks in this step: blocks are short, so nobody new is let in
 
     @property
     def waiting(self) -> list[Running]:
         """Requests that hold no blocks, by rank."""
-        return [request for _, request in sorted(self._waiting, key=lambda entry: entry[0])]
+        return sorted(self._waiting.values(), key=lambda request: request.rank)
 
     @property
     def is_idle(self) -> bool:
@@ -105,31 +120,32 @@ class Scheduler:
         """Queue a request. It must fit: see `fits`."""
         assert request.tokens, "a request has at least one token"
         assert self.fits(request.num_prompt + request.max_tokens), "a request too large for the pool was let in"
-        heapq.heappush(self._waiting, (request.rank, request))
+        self._queue_up(request)
 
     def plan(self) -> list[Chunk]:
         """What the next step computes; blocks for all of it are taken. Empty only when nothing is left to do."""
         chunks: list[Chunk] = []
         budget = self.limits.tokens
-        self._is_short = False
+        self._yielded.clear()
         decoding = [request for request in self.running if request.is_decoding]
         for place, request in enumerate(decoding):
+            if request.number in self._yielded:
+                continue
             self._trim_draft(request, budget - (len(decoding) - place))
             end = len(request.tokens) + len(request.draft)
-            if request in self.running and self._grow(request, end):
+            if self._grow(request, end):
                 chunks.append(Chunk(request, request.num_computed, end))
-                budget -= end - request.num_computed
+                budget -= chunks[-1].num_tokens
         self._let_in()
         planned = {chunk.request.number for chunk in chunks}
         for request in [one for one in self.running if one.number not in planned]:
-            if budget <= 0 or request not in self.running:
+            if budget <= 0 or request.number in self._yielded:
                 continue
-            end = min(len(request.tokens), request.num_computed + budget)
-            end = self._reach(request, end)
+            end = self._reach(request, min(len(request.tokens), request.num_computed + budget))
             if end > request.num_computed:
                 chunks.append(Chunk(request, request.num_computed, end))
-                budget -= end - request.num_computed
-        chunks = [chunk for chunk in chunks if chunk.request in self.running]  # some may have been preempted by later ones
+                budget -= chunks[-1].num_tokens
+        chunks = [chunk for chunk in chunks if chunk.request.number not in self._yielded]  # to those that were planned later
         assert chunks or self.is_idle, "nothing can move, and something is left to do"
         return chunks
 
@@ -138,8 +154,7 @@ class Scheduler:
         request = chunk.request
         assert chunk.start == request.num_computed, "chunks are computed in order"
         request.num_computed = min(chunk.end, len(request.tokens))
-        if self.reuses:
-            self._name_full(request)
+        self._name_full(request)
 
     def said(self, request: Running, *tokens: int) -> None:
         """A request has new tokens. All but the last are guesses that were right, so they are computed; it is next."""
@@ -148,16 +163,12 @@ class Scheduler:
         request.tokens.extend(tokens)
         request.num_computed += len(tokens) - 1
         request.draft = []
-        if self.reuses:
-            self._name_full(request)
+        self._name_full(request)
 
     def drop(self, request: Running) -> None:
         """The one way out: a request that finished, failed or was aborted, wherever it is, gives back all it holds."""
-        if request in self.running:
+        if self._waiting.pop(request.number, None) is None and request in self.running:
             self.running.remove(request)
-        else:
-            self._waiting = [entry for entry in self._waiting if entry[1] is not request]
-            heapq.heapify(self._waiting)
         self._give_back(request)
 
     def restart(self) -> None:
@@ -168,50 +179,44 @@ class Scheduler:
 
     def expired(self, now: float) -> list[Running]:
         """Requests whose deadline has passed."""
-        everyone = [*self.running, *(request for _, request in self._waiting)]
-        return [request for request in everyone if request.deadline is not None and request.deadline <= now]
+        everyone = [*self.running, *self._waiting.values()]
+        return [request for request in everyone if request.is_late(now)]
 
     def check(self) -> None:
         """Raise AssertionError unless blocks and requests agree."""
-        self.pool.check()
-        held = {block for request in self.running for block in request.blocks}
-        assert len(held) == self.pool.num_held, f"{self.pool.num_held} blocks are held, requests know of {len(held)}"
+        self.pool.check_holders(request.blocks for request in self.running)
         for request in self.running:
             assert len(request.blocks) * self.pool.block_size >= request.num_computed, "computed tokens without a block"
-        assert all(not request.blocks for _, request in self._waiting), "a waiting request holds blocks"
+        assert not any(request.blocks for request in self._waiting.values()), "a waiting request holds blocks"
         assert len(self.running) <= self.limits.rows, "more requests run than rows"
 
     def _let_in(self) -> None:
         """Let requests run by rank while there are rows and blocks for them."""
-        while self._waiting and len(self.running) < self.limits.rows and not self._is_short:
-            if not self._admit(self._waiting[0][1]):
-                break
-            heapq.heappop(self._waiting)
+        while self._queue and len(self.running) < self.limits.rows and not self._yielded:
+            number = self._queue[0][1]
+            if number in self._waiting:
+                if not self._admit(self._waiting[number]):
+                    break
+                del self._waiting[number]
+            heapq.heappop(self._queue)
 
     def _admit(self, request: Running) -> bool:
         """Let a request run, with what is known of its beginning. Not while the pool could not hold its first new block."""
+        if not self.pool.num_available:
+            return False  # before anything is looked up: it is asked for in every step until there is room
         self._adopt_known(request)
-        if self.pool.num_available == 0 and len(request.blocks) * self.pool.block_size <= request.num_computed:
+        if not self.pool.num_available:
             self._give_back(request)
             return False
-        self.running.append(request)
-        self.running.sort(key=lambda one: one.rank)
+        insort(self.running, request, key=lambda one: one.rank)
         return True
 
     def _adopt_known(self, request: Running) -> None:
         """Hold the blocks that already have this request's first tokens; the last token is always computed."""
-        size, parent = self.pool.block_size, ROOT
         last = len(request.tokens) - 1 if request.fresh_from is None else min(len(request.tokens) - 1, request.fresh_from)
-        for start in range(0, last // size * size if self.reuses else 0, size):
-            tokens = request.tokens[start : start + size]
-            name = block_name(parent, tokens, salt=request.salt)
-            block = self.pool.find(name, parent=parent, tokens=tokens)
-            if block is None:
-                break
-            request.blocks.append(block)
-            request.names.append(name)
-            parent = name
-        request.num_computed = request.num_cached = len(request.blocks) * size
+        known = self.pool.hold_known(request.tokens, end=last if self.reuses else 0, salt=request.salt)
+        request.blocks, request.names = known
+        request.num_computed = request.num_cached = len(known.blocks) * self.pool.block_size
 
     def _trim_draft(self, request: Running, room: int) -> None:
         """Guesses are free or they are not made: they take no blocks from others and no more tokens than are left."""
@@ -242,22 +247,21 @@ class Scheduler:
         return end
 
     def _name_full(self, request: Running) -> None:
-        size = self.pool.block_size
-        while (len(request.names) + 1) * size <= request.num_computed:
-            number = len(request.names)
-            tokens = request.tokens[number * size : (number + 1) * size]
-            parent = request.names[-1] if request.names else ROOT
-            name = block_name(parent, tokens, salt=request.salt)
-            self.pool.name(request.blocks[number], name, parent=parent, tokens=tokens)
-            request.names.append(name)
+        if self.reuses:
+            end = request.num_computed
+            self.pool.name_full(request.tokens, request.blocks, names=request.names, end=end, salt=request.salt)
 
     def _preempt(self, request: Running) -> None:
         self.running.remove(request)
         self._give_back(request)
         request.num_preemptions += 1
         request.draft = []
-        self._is_short = True
-        heapq.heappush(self._waiting, (request.rank, request))
+        self._yielded.add(request.number)
+        self._queue_up(request)
+
+    def _queue_up(self, request: Running) -> None:
+        self._waiting[request.number] = request
+        heapq.heappush(self._queue, request.rank)
 
     def _give_back(self, request: Running) -> None:
         self.pool.release(request.blocks)

@@ -3,15 +3,12 @@
 Knows no model.
 """
 
-from typing import Literal
-
 from pydantic import Field
 
 from whorl.core.config import Config
+from whorl.model.packed import Weights
 
 __all__ = ["Setup", "Weights"]
-
-Weights = Literal["auto", "as_is", "bf16", "int8", "int4", "fp8"]
 
 
 class Setup(Config):

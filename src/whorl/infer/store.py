@@ -5,8 +5,6 @@ is stored once and nothing is ever moved. One page more than there are blocks ta
 owns a block (infer/pool).
 """
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -66,9 +64,3 @@ class Store:
 
 def _joined(memory: Float[Tensor, "m k w c"], pages: Int[Tensor, " n"], count: int) -> Float[Tensor, "1 k s c"]:
     return memory.index_select(0, pages).transpose(0, 1).flatten(1, 2)[None, :, :count]
-
-
-def padded(lists: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Lists of equal length; what is added is never looked at."""
-    longest = max(map(len, lists))
-    return [[*one, *([0] * (longest - len(one)))] for one in lists]

@@ -32,11 +32,11 @@ _X, _OUT, _N, _KIND = HEAD, HEAD + 1, HEAD + 2, HEAD + 3  # what differs from ca
 
 
 class Stored(NamedTuple):
-    """A matrix as loops read it: bfloat16 or float32 (o i); int8 (o i), with a float32 scale for each row; or uint8
-    (o, row_bytes) laid out as model/steps.FOUR says."""
+    """A matrix as loops read it: bfloat16 or float32 (o i); int8 (o i), with a float32 scale for each row; or uint8 laid out as
+    model/steps.FOUR says, (o rounded up to fours, bytes of a quarter of four rows)."""
 
     rows: Tensor
-    in_dim: int
+    shape: tuple[int, int]  # o i
     scale: Float[Tensor, " o"] | None = None
 
 
@@ -47,7 +47,7 @@ class Few:
         assert can_take(matrix.rows), "who prepares a product has asked can_take"
         assert out_dtype in (torch.bfloat16, torch.float32), f"out_dtype is {out_dtype}, want bfloat16 or float32"
         self._matrix, self._bias = matrix, None if bias is None else bias.float().contiguous()
-        self.in_dim, self.out_dim = matrix.in_dim, len(matrix.rows)
+        self.out_dim, self.in_dim = matrix.shape
         self.out_dtype = out_dtype
         row_bytes = matrix.rows.stride(0) * matrix.rows.element_size()
         addresses = (0 if one is None else one.data_ptr() for one in (matrix.rows, self._bias, matrix.scale))
@@ -71,7 +71,7 @@ def few_product(
 ) -> Float[Tensor, "n o"]:
     """x W^T (+ b), rounded once; where no loop can run, by torch in float32, which does not keep rows apart."""
     if can_take(weight) and x.device.type == "cpu" and (x.dtype, weight.dtype) in _KINDS:
-        return Few(Stored(weight, weight.shape[1]), bias=bias, out_dtype=out_dtype)(x)
+        return Few(Stored(weight, (weight.shape[0], weight.shape[1])), bias=bias, out_dtype=out_dtype)(x)
     return functional.linear(x.float(), weight.float(), cast(bias, torch.float32)).to(out_dtype)
 
 
@@ -91,8 +91,15 @@ _KINDS: Mapping[tuple[torch.dtype, torch.dtype], int] = {  # vectors, matrix
     (torch.float32, torch.int8): _EIGHT_MIXED,
     (torch.float32, torch.uint8): _FOUR_MIXED,
 }
-_narrow, _eight, _four = (tile(Kind(16, bits, is_dot=HAS_DOT), lines=ROWS) for bits in (16, 8, FOUR))
-_mixed, _full, _eight_mixed, _four_mixed = (tile(Kind(32, bits), lines=ROWS) for bits in (16, 32, 8, FOUR))
+
+
+def _lines(bits: int) -> int:
+    """Of memory that four rows take in a step."""
+    return ROWS + (bits == FOUR)
+
+
+_narrow, _eight, _four = (tile(Kind(16, bits, is_dot=HAS_DOT), lines=_lines(bits)) for bits in (16, 8, FOUR))
+_mixed, _full, _eight_mixed, _four_mixed = (tile(Kind(32, bits), lines=_lines(bits)) for bits in (16, 32, 8, FOUR))
 _sums, _group_sums = stack(COLUMNS * (_BLOCK + ROWS)), stack(MAX_FOURS // 32)
 
 
@@ -143,19 +150,20 @@ def _tile(p, row, num_w, column, asked, groups):  # type: ignore[no-untyped-def]
 
 @inline
 def _num_groups(i):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Middles of a row of FOUR."""
-    return (i + 511) // 512 * 16
+    """Of a row of FOUR."""
+    return (i + 127) // 128 * 4
 
 
 @inline
 def _sum_groups(p, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Of each vector, the sums of 32 numbers at a time."""
+    """Of each vector, the sums of the numbers of each group."""
     n, i = p[6], p[12]
     for c in range(n):
         for g in range(sums.shape[1]):
-            total = np.float32(0)
-            for j in range(min(32 * g, i), min(32 * g + 32, i)):
-                total += wide(words(p[4], n, i)[c, j]) if p[7] == _FOUR else floats(p[4], n, i)[c, j]
+            total, first = np.float32(0), g // 4 * 128 + g % 4 * 8
+            for begin in range(first, min(first + 128, i), 32):
+                for j in range(begin, min(begin + 8, i)):
+                    total += wide(words(p[4], n, i)[c, j]) if p[7] == _FOUR else floats(p[4], n, i)[c, j]
             sums[c, g] = total
 
 

@@ -1,8 +1,8 @@
 """model/packed: a model whose products read packed copies of the weights, for decoding: what is read is what decoding costs.
 
-Matrices of the blocks (experts' too) and the output matrix are packed once, those of one input one below another; embeddings,
-norms and routers stay as they are. For answering only: nothing here has a gradient, and training belongs to the model that the
-twin was made of. The formats and their arithmetic are model/packs.
+Matrices of the blocks (experts' too) and the output matrix are packed once, those of one input one below another; routers in
+float32 whatever the format; embeddings and norms stay as they are. For answering only: nothing here has a gradient, and
+training belongs to the model that the twin was made of. The formats and their arithmetic are model/packs.
 """
 
 from collections.abc import Iterator
@@ -18,19 +18,21 @@ from whorl.model.experts import Experts
 from whorl.model.fp8 import check_units
 from whorl.model.layers import GatedMLP, LayerNorm, Linear, RMSNorm
 from whorl.model.packs import Format, Pack, pack_matrix, unfit
-from whorl.model.router import Routing
+from whorl.model.router import Router, Routing
 from whorl.model.team import can_run
 from whorl.model.transformer import Transformer
 
 __all__ = ["Packing", "Weights", "pack", "pack_fault", "packed_bytes"]
 
-Weights = Literal["as_is", "bf16", "int8", "int4", "fp8"]
+Chosen = Literal["as_is", Format]
+Weights = Literal["auto", Chosen]  # auto: packed in what the model computes in where that is done here, else as they are
+_LOOPED = frozenset({"fp32", "int8", "int4"})  # formats that only loops on this machine's processor know
 
 
 class Packing(NamedTuple):
     """What became of the matrices."""
 
-    weights: Weights
+    weights: Chosen
     num_packed: int
     fallen: tuple[str, ...]  # those that the format does not take, packed in bf16 instead: name and reason
 
@@ -85,9 +87,9 @@ def pack_fault(weights: Weights, device: torch.device) -> str:
             check_units(device)
         except ResourceError as fault:
             return f"weights=fp8: {str(fault).removeprefix('fp8: ').rpartition(';')[0]}; take int8, bf16 or as_is"
-    if weights in {"int8", "int4"} and device.type != "cpu":
+    if weights in _LOOPED and device.type != "cpu":
         return f"weights={weights}: the model is on '{device}', want the CPU; take fp8, bf16 or as_is"
-    if weights in {"int8", "int4"} and not can_run():
+    if weights in _LOOPED and not can_run():
         return f"weights={weights}: torch computes on other threads here than GNU OpenMP's, want these; take bf16 or as_is"
     return ""
 
@@ -98,9 +100,10 @@ def pack(model: Transformer, weights: Weights) -> Packing:
     fault = pack_fault(weights, model.head_weight.device)
     if fault:
         raise ConfigError(fault)
-    if weights == "as_is":
-        return Packing(weights, 0, ())
-    packer = _Packer(weights)
+    chosen = _chosen(model, weights)
+    if chosen == "as_is":
+        return Packing(chosen, 0, ())
+    packer = _Packer(chosen)
     for name, module in model.blocks.named_modules():
         packer.take(f"blocks.{name}", module)
     for module in model.modules():
@@ -110,7 +113,7 @@ def pack(model: Transformer, weights: Weights) -> Packing:
     model.head_product, model.logit_product = _Packed(head), _Logits(head)
     if model.unembed is not None:
         _let_go(model.unembed.weight)
-    return Packing(weights, packer.count, tuple(packer.fallen))
+    return Packing(chosen, packer.count, tuple(packer.fallen))
 
 
 def packed_bytes(model: Transformer) -> int:
@@ -125,6 +128,15 @@ def packed_bytes(model: Transformer) -> int:
         total += round(factor * (own + sum(one.size_bytes for one in _packs(module))))
     is_tied_and_plain = model.unembed is None and not isinstance(model.head_product, _Packed)
     return total + (model.embed.weight.nbytes if is_tied_and_plain else 0)
+
+
+def _chosen(model: Transformer, weights: Weights) -> Chosen:
+    if weights != "auto":
+        return weights
+    if model.compute_dtype is torch.bfloat16:
+        return "bf16"
+    is_looped = model.compute_dtype is torch.float32 and not pack_fault("fp32", model.head_weight.device)
+    return "fp32" if is_looped else "as_is"
 
 
 class _Packer:
@@ -144,6 +156,9 @@ class _Packer:
             self._share(name, module, (module.gate, module.up))
         elif isinstance(module, Experts):
             self._experts(name, module)
+        elif isinstance(module, Router) and not pack_fault("fp32", module.weight.device):
+            module.product = _Packed(pack_matrix(module.weight, None, "fp32"))
+            _let_go(module.weight)
         elif isinstance(module, Linear) and id(module) not in self._seen:
             self._share(name, module, (module,))
 
@@ -165,7 +180,8 @@ class _Packer:
             _let_go(one.weight)
 
     def _experts(self, name: str, experts: Experts) -> None:
-        self._seen.add(id(experts.shared_gate))  # one row
+        if experts.shared_gate is not None and self._form != "fp32":
+            self._seen.add(id(experts.shared_gate))  # one row
         stacks = [experts.ups] if experts.gates is None else [experts.gates, experts.ups]
         inner = [self.packed(f"{name}.{n}.inner", one, (None,)) for n, one in enumerate(zip(*stacks, strict=True))]
         downs = [self.packed(f"{name}.{n}.down", (one,), (None,)) for n, one in enumerate(experts.downs)]

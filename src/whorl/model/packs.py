@@ -1,9 +1,9 @@
-"""model/packs: one matrix made ready to be read many times: in bfloat16, int8, int4 or eight-bit floats, with its product.
+"""model/packs: one matrix made ready to be read many times: in float32, bfloat16, int8, int4 or eight-bit floats.
 
 Weights are rounded to nearest, from float32, and inputs keep their precision (eight-bit floats apart, where the units want
 both sides narrow). int8: a row is `scale * q`, scale = absmax / 127, as torchao's weight-only int8. int4: model/fours. All
-three are multiplied by the loops of model/few where rows are few: exact products, float32 sums, and a row's result does not
-depend on its company. Chooses no format: see model/packed.
+but the last are multiplied by the loops of model/few where rows are few, float32 always: exact products, float32 sums, and a
+row's result does not depend on its company. Chooses no format: see model/packed.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from whorl.model.layers import cast
 
 __all__ = ["PACKS", "Format", "Pack", "pack_matrix", "unfit"]
 
-Format = Literal["bf16", "int8", "int4", "fp8"]
+Format = Literal["fp32", "bf16", "int8", "int4", "fp8"]
 
 _TINY: Final = 1e-30  # scale of what is all zero
 _ROWS: Final = 64  # rows that stay in a core's cache while the matrix passes by
@@ -44,6 +44,22 @@ class Pack(Protocol):
         ...
 
 
+class Float32:
+    """Weights in float32, and vectors: by loops for any number of rows, which is also faster here than torch's product."""
+
+    def __init__(self, weight: Float[Tensor, "o i"], bias: Float[Tensor, " o"] | None) -> None:
+        self._weight = weight.float().contiguous()
+        self._few = Few(Stored(self._weight, _shape(weight)), bias=bias, out_dtype=torch.float32)
+        self.size_bytes = self._weight.nbytes
+
+    def __call__(self, x: Float[Tensor, "... i"], *, out_dtype: torch.dtype) -> Float[Tensor, "... o"]:
+        return in_blocks(self._few, x.float()).to(out_dtype)
+
+    def widened(self) -> Float[Tensor, "o i"]:
+        """The matrix itself."""
+        return self._weight
+
+
 class BFloat16:
     """Weights in bfloat16: few rows at the speed of memory (model/few), many by torch."""
 
@@ -51,7 +67,7 @@ class BFloat16:
         self._weight, self._bias = weight.to(torch.bfloat16).contiguous(), bias
         self.size_bytes = self._weight.nbytes
         dtypes = _LOOPED if can_take(self._weight) else ()
-        self._few = {dtype: Few(Stored(self._weight, weight.shape[1]), bias=bias, out_dtype=dtype) for dtype in dtypes}
+        self._few = {dtype: Few(Stored(self._weight, _shape(weight)), bias=bias, out_dtype=dtype) for dtype in dtypes}
 
     def __call__(self, x: Float[Tensor, "... i"], *, out_dtype: torch.dtype) -> Float[Tensor, "... o"]:
         few = self._few.get(out_dtype)
@@ -79,7 +95,7 @@ class Int8:
         wide = weight.float()
         scale = wide.abs().amax(dim=1).clamp(min=_TINY) / 127
         levels = (wide / scale.unsqueeze(1)).round().clamp(-127, 127).to(torch.int8)
-        self._matrix, self._bias = Stored(levels, weight.shape[1], scale), bias
+        self._matrix, self._bias = Stored(levels, _shape(weight), scale), bias
         self._few = {dtype: Few(self._matrix, bias=bias, out_dtype=dtype) for dtype in _LOOPED}
         self.size_bytes = levels.nbytes + scale.nbytes
 
@@ -101,19 +117,19 @@ class Int4:
     """Weights in four bits with a scale and a middle for each group of a row, both bfloat16."""
 
     def __init__(self, weight: Float[Tensor, "o i"], bias: Float[Tensor, " o"] | None) -> None:
-        self._matrix, self._bias = Stored(four_bit_rows(weight.float()), weight.shape[1]), bias
+        self._matrix, self._bias = Stored(four_bit_rows(weight.float()), _shape(weight)), bias
         self._few = {dtype: Few(self._matrix, bias=bias, out_dtype=dtype) for dtype in _LOOPED}
         self.size_bytes = self._matrix.rows.nbytes
 
     def __call__(self, x: Float[Tensor, "... i"], *, out_dtype: torch.dtype) -> Float[Tensor, "... o"]:
         if x.numel() <= _MANY["int4"] * x.shape[-1] or out_dtype is not x.dtype:
             return in_blocks(self._few[out_dtype], x, FEW)
-        out = functional.linear(x, widened_rows(self._matrix.rows, self._matrix.in_dim, x.dtype))
+        out = functional.linear(x, widened_rows(self._matrix.rows, self._matrix.shape, x.dtype))
         return out if self._bias is None else out + self._bias.to(x.dtype)
 
     def widened(self) -> Float[Tensor, "o i"]:
         """The matrix that it multiplies with."""
-        return widened_rows(self._matrix.rows, self._matrix.in_dim, torch.float32)
+        return widened_rows(self._matrix.rows, self._matrix.shape, torch.float32)
 
 
 class Fp8:
@@ -136,6 +152,10 @@ class Fp8:
         return self._weight.float() * self._scale
 
 
+def _shape(weight: Float[Tensor, "o i"]) -> tuple[int, int]:
+    return weight.shape[0], weight.shape[1]
+
+
 def _rounded_rows(matrix: Float[Tensor, "n i"]) -> tuple[Tensor, Float[Tensor, "n 1"]]:
     largest = torch.finfo(torch.float8_e4m3fn).max
     wide = matrix.float()
@@ -143,7 +163,13 @@ def _rounded_rows(matrix: Float[Tensor, "n i"]) -> tuple[Tensor, Float[Tensor, "
     return (wide / scale).clamp(-largest, largest).to(torch.float8_e4m3fn).contiguous(), scale
 
 
-PACKS: Mapping[Format, Callable[[Tensor, Tensor | None], Pack]] = {"bf16": BFloat16, "int8": Int8, "int4": Int4, "fp8": Fp8}
+PACKS: Mapping[Format, Callable[[Tensor, Tensor | None], Pack]] = {
+    "fp32": Float32,
+    "bf16": BFloat16,
+    "int8": Int8,
+    "int4": Int4,
+    "fp8": Fp8,
+}
 
 
 def unfit(weight: Float[Tensor, "o i"], form: Format) -> str:

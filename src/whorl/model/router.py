@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from whorl.model.config import ModelConfig
+from whorl.model.layers import Product, product
 
 __all__ = ["Router", "Routing", "balance_loss", "balanced", "crowding", "expert_loads", "route", "side_loss", "z_loss"]
 
@@ -96,6 +96,7 @@ class Router(nn.Module):
         self.z_weight = config.router_z
         self.score = SCORES[config.router]
         self.weight = nn.Parameter(torch.zeros(config.experts, config.width))
+        self.product: Product = product  # model/packed puts another in its place
         self.register_buffer("bias", torch.zeros(config.experts) if config.balance == "bias" else None)
         self.bias: Tensor | None
         # Of the optimizer step under way; a state is saved between steps, when it is zero.
@@ -106,7 +107,7 @@ class Router(nn.Module):
 
     def forward(self, x: Float[Tensor, "n d"]) -> Routing:
         """Where each token goes."""
-        logits = functional.linear(x.float(), self.weight.float())  # n e
+        logits = self.product(x.float(), (self.weight.float(),), (None,))  # n e
         scores = self.score(logits)
         routing = route(scores, self.bias, top=self.top, normalise=self.normalise, scale=self.scale)
         if self.is_listening:

@@ -5,12 +5,13 @@ bfloat16 (avx512_bf16) and vectors are bfloat16 it does: products are exact, pai
 2^-126 taken as 0. Elsewhere each weight is widened and multiplied in float32. One machine always takes the same. Emits steps
 only: loops are model/tile.
 
-Layout of FOUR: a row is blocks of 64 bytes, then a scale for each group of 32 numbers, float32, then a middle for each,
-bfloat16, their count filled up to a multiple of 16. Word j of a block holds numbers j, 32 + j, 64 + j and 96 + j of the
-block's 128, four bits each from the lowest up: a number is scale * (level - 8) + middle. Middles meet the sums of the vectors'
-groups.
+Layout of FOUR: four rows at a time, and of these 128 columns at a time: a line of 64 bytes for each row, then one of sixteen
+scales and sixteen middles, bfloat16, by row and by group. Word j of a row's line holds numbers j, 32 + j, 64 + j and 96 + j,
+four bits each from the lowest up; they are of group j // 8: so a register of sums has a group in every four lanes. A number is
+scale * (level - 8) + middle. Middles meet the sums of the vectors' groups.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from llvmlite import binding, ir  # type: ignore[import-untyped]
@@ -24,11 +25,11 @@ __all__ = [
     "LINE",
     "Kind",
     "Side",
-    "add_middles",
     "added",
     "cgutils",
     "loaded",
     "multiply",
+    "multiply_fours",
     "spread",
 ]
 
@@ -36,12 +37,15 @@ cgutils: Any = _cgutils  # untyped
 LANES: Final = 16  # float32 numbers of a register
 LINE: Final = 64  # bytes of a cache line, and of a row in one step
 FOUR: Final = 4  # bits
-_GROUP: Final = 32  # numbers that share a scale
+_ROWS: Final = 4  # of FOUR, that stand together
+_WORD: Final = 4  # numbers in one
+_STEP: Final = 128  # columns of a step
 _ZERO_LEVEL: Final = 8
 
 _I8, _I16, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
 FLOATS: Any = ir.VectorType(_F32, LANES)
 _INTS: Any = ir.VectorType(_I32, LANES)
+_ZERO = ir.Constant(_I64, 0)
 _WORDS: Any = ir.VectorType(_I16, 2 * LANES)
 
 
@@ -76,26 +80,25 @@ class Kind(NamedTuple):
 
 
 class Side(NamedTuple):
-    """Rows of vectors or of the matrix: their addresses, bits of a number, and the number where the step begins."""
+    """Rows of vectors or of the matrix: their addresses, bits of a number, the number where the step begins, and for vectors
+    that meet FOUR where the sums of their groups stand, four float32 for every step."""
 
     at: list[Any]
     bits: int
     first: Any
-    blocks: Any = None  # of a row, of FOUR
+    groups: Sequence[Any] = ()
 
     def load(self, b: Any, row: int, after: int, kind: Any) -> Any:  # noqa: ANN401
         """What stands so many numbers after the step's first."""
-        place = b.add(self.first, ir.Constant(_I64, after))
-        offset = b.lshr(place, ir.Constant(_I64, 1)) if self.bits == FOUR else b.mul(place, ir.Constant(_I64, self.bits // 8))
+        if self.bits == FOUR:
+            offset = _offset(b, self.first)
+        else:
+            offset = b.mul(b.add(self.first, ir.Constant(_I64, after)), ir.Constant(_I64, self.bits // 8))
         return b.load(b.inttoptr(b.add(self.at[row], offset), kind.as_pointer()), align=max(1, self.bits // 8))
 
 
 def multiply(b: Any, kind: Kind, sums: list[list[Any]], vectors: Side, matrix: Side) -> None:  # noqa: ANN401
-    """Add the products of one step to sums[vector][row], which are places of registers."""
-    if kind.w_bits == FOUR:
-        for group in range(kind.step // _GROUP):
-            _multiply_group(b, kind, sums, vectors, matrix, group)
-        return
+    """Add the products of one step to sums[vector][row], which are places of registers; see `multiply_fours` for FOUR."""
     width = 2 * LANES if kind.is_dot else LANES
     for after in range(0, kind.step, width):
         rows = [loaded(b, kind, matrix, row, after) for row in range(len(matrix.at))]
@@ -122,6 +125,15 @@ def added(b: Any, kind: Kind, total: Any, row: Any, vector: Any) -> Any:  # noqa
     return _call(b, "llvm.fmuladd.v16f32", FLOATS, row, vector, total)
 
 
+def _offset(b: Any, first: Any) -> Any:  # noqa: ANN401
+    """Bytes of FOUR before a step: five lines for each that came before."""
+    return b.mul(_steps_before(b, first), ir.Constant(_I64, (_ROWS + 1) * LINE))
+
+
+def _steps_before(b: Any, first: Any) -> Any:  # noqa: ANN401
+    return b.lshr(first, ir.Constant(_I64, _STEP.bit_length() - 1))
+
+
 def spread(b: Any, number: Any) -> Any:  # noqa: ANN401
     """A register of the same number everywhere."""
     kind = ir.VectorType(number.type, LANES)
@@ -139,27 +151,38 @@ def _widened(b: Any, side: Side, row: int, after: int) -> Any:  # noqa: ANN401
     return b.bitcast(b.shl(wide, ir.Constant(_INTS, [16] * LANES)), FLOATS)
 
 
-def _multiply_group(b: Any, kind: Kind, sums: list[list[Any]], vectors: Side, matrix: Side, group: int) -> None:  # noqa: ANN401
-    """scale * (levels times numbers), for a group of each row."""
-    parts = [_levels(b, kind, matrix.load(b, row, 0, _WORDS), group) for row in range(len(matrix.at))]
-    scales = [_scale(b, matrix, row, group) for row in range(len(matrix.at))]
-    width = _GROUP // len(parts[0])
-    for column, line in enumerate(sums):
-        xs = [loaded(b, kind, vectors, column, _GROUP * group + width * half) for half in range(len(parts[0]))]
-        for place, levels, scale in zip(line, parts, scales, strict=True):
-            part = _dotted(b, kind, levels, xs)
-            b.store(added(b, kind._replace(is_dot=False), b.load(place), scale, part), place)
+def multiply_fours(b: Any, kind: Kind, sums: list[list[Any]], vectors: Side, matrix: Side) -> None:  # noqa: ANN401
+    """One step of FOUR: scale * (levels times numbers) of each row, and in sums[vector][4], four lanes for every row, middles
+    times the sums of groups."""
+    scales, middles = (
+        _widened(b, matrix._replace(bits=16, at=[_scales(b, matrix)], first=_ZERO), 0, half) for half in (0, LANES)
+    )
+    for row in range(_ROWS):
+        words = matrix.load(b, row, 0, _WORDS)
+        levels = [_levels(b, kind, words, place) for place in range(_WORD)]
+        for half, places in enumerate(_halves(kind, row)):
+            scale = b.shuffle_vector(scales, scales, ir.Constant(_INTS, places))
+            for column, line in enumerate(sums):
+                xs = [loaded(b, kind, vectors, column, 2 * LANES * place + LANES * half) for place in range(_WORD)]
+                part = _dotted(b, kind, [one[half] for one in levels], xs)
+                b.store(added(b, kind._replace(is_dot=False), b.load(line[row]), scale, part), line[row])
+    offset = b.mul(_steps_before(b, matrix.first), ir.Constant(_I64, 4 * _ROWS))
+    for line, address in zip(sums, vectors.groups, strict=True):
+        own = b.load(b.inttoptr(b.add(address, offset), ir.VectorType(_F32, _ROWS).as_pointer()), align=4)
+        everywhere = b.shuffle_vector(own, own, ir.Constant(_INTS, [*range(_ROWS)] * _ROWS))
+        b.store(added(b, kind._replace(is_dot=False), b.load(line[_ROWS]), middles, everywhere), line[_ROWS])
 
 
-def add_middles(b: Any, sums: list[list[Any]], group_sums: Side, matrix: Side) -> None:  # noqa: ANN401
-    """Add middle * (sum of the vector's group) for sixteen groups of FOUR, from the `first` of both sides on."""
-    start = b.mul(matrix.blocks, ir.Constant(_I64, LINE + 16))
-    middles = Side([b.add(row, start) for row in matrix.at], 16, matrix.first)
-    rows = [_widened(b, middles, row, 0) for row in range(len(middles.at))]
-    for column, line in enumerate(sums):
-        vector = _widened(b, group_sums, column, 0)
-        for place, row in zip(line, rows, strict=True):
-            b.store(added(b, Kind(32, 16), b.load(place), row, vector), place)
+def _scales(b: Any, matrix: Side) -> Any:  # noqa: ANN401
+    """Where the scales of a step stand: in the line after its rows."""
+    return b.add(matrix.at[0], b.add(_offset(b, matrix.first), ir.Constant(_I64, _ROWS * LINE)))
+
+
+def _halves(kind: Kind, row: int) -> list[list[int]]:
+    """Which of sixteen scales a row's lanes meet: of pairs one register, of float32 two."""
+    if kind.is_dot:
+        return [[_ROWS * row + lane // 4 for lane in range(LANES)]]
+    return [[_ROWS * row + 2 * half + lane // 8 for lane in range(LANES)] for half in range(2)]
 
 
 def _dotted(b: Any, kind: Kind, left: list[Any], right: list[Any]) -> Any:  # noqa: ANN401
@@ -187,14 +210,6 @@ def _bfloat_bits(number: int) -> int:
     exponent = size.bit_length() - 1
     mantissa = (size << (7 - exponent)) & 0x7F if size else 0
     return (0x8000 if number < 0 else 0) | ((127 + exponent) << 7 | mantissa if size else 0)
-
-
-def _scale(b: Any, matrix: Side, row: int, group: int) -> Any:  # noqa: ANN401
-    """A register of the scale of a group."""
-    start = b.mul(matrix.blocks, ir.Constant(_I64, LINE))
-    offset = b.add(b.lshr(matrix.first, ir.Constant(_I64, 3)), ir.Constant(_I64, 4 * group))  # 4 bytes for 32 numbers
-    address = b.add(b.add(matrix.at[row], start), offset)
-    return spread(b, b.load(b.inttoptr(address, _F32.as_pointer()), align=4))
 
 
 def _call(b: Any, name: str, result: Any, *given: Any) -> Any:  # noqa: ANN401

@@ -65,7 +65,11 @@ _CHUNK: Final = 16_384  # numbers a thread claims at a time
 
 _array: Any = numba.carray  # type: ignore[attr-defined]
 _POINTER: Any = types.CPointer(types.int64)  # type: ignore[no-untyped-call]
-inline: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=set(FAST), error_model="numpy")  # type: ignore[call-overload]
+# Really inlined: what the compiler leaves a call might, while it is compiled, be another module's copy with its sums in another
+# order, and the run that compiles a loop would get other bits than the runs after it.
+inline: Any = numba.njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, fastmath=set(FAST), error_model="numpy"
+)
 
 
 @cache

@@ -13,14 +13,13 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
-from whorl.model.steps import FLOATS, FOUR, LANES, LINE, Kind, Side, add_middles, added, cgutils, loaded, multiply, spread
+from whorl.model.steps import FLOATS, FOUR, LANES, LINE, Kind, Side, added, cgutils, loaded, multiply, multiply_fours, spread
 
 __all__ = ["COLUMNS", "ROWS", "WIDTHS", "ask", "blend", "exact", "stack", "tile"]
 
 ROWS: Final = 4  # matrix rows of a tile: enough sums under way that none waits for its last addition
 COLUMNS: Final = 4  # and vectors, at most
 WIDTHS: Final = (64, 16)  # numbers of a row that `blend` works on at once
-_MAX_ASKED: Final = 4  # lines at a step: all that the next four rows have there
 
 _I8, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
 # For functions that call what is made here. Without leave to reorder sums: their order is what makes a result the same in any
@@ -35,7 +34,7 @@ def tile(kind: Kind, *, lines: int = 0) -> Any:  # noqa: ANN401 - what compiled 
     vectors than COLUMNS, num_x >= 1, the last is repeated, and rows are taken ROWS at a time: what stands in `out` beyond those
     that were given, up to the next multiple, is not meant to be read. `asked`: memory to be asked for meanwhile, so many
     `lines` of it at a step of four rows, and half as many where there are more than two vectors. `sums`: for a matrix of FOUR,
-    the sums of each group of x row c, float32, as many as a row has middles.
+    the sums of each group of x row c, four float32 for each step.
     """
 
     @intrinsic
@@ -81,39 +80,53 @@ def _generate(kind: Kind, lines: int, context: Any, b: Any, _signature: Any, giv
     for columns in (1, 2, COLUMNS):
         is_wanted = b.icmp_signed("==" if columns < COLUMNS else ">", numbers[2], ir.Constant(_I64, min(columns, 2)))
         with b.if_then(is_wanted):
-            _multiply(kind, columns, lines if columns < COLUMNS else lines // 2, b, numbers)
+            _multiply(kind, columns, lines if columns < COLUMNS else -(-lines // 2), b, numbers)
     return context.get_dummy_value()
 
 
 def _multiply(kind: Kind, columns: int, asks: int, b: Any, given: Any) -> None:  # noqa: ANN401
     x, x_stride, num_x, w, w_stride, num_w, count, asked, out, out_stride, group_sums = given
-    vectors = Side(_begins(b, x, x_stride, num_x, columns), kind.x_bits, None)
+    begins = _begins(b, x, x_stride, num_x, columns)
+    vectors = Side(begins, kind.x_bits, None, _group_sums(b, kind, (group_sums, num_x), count, columns))
     steps = b.lshr(count, ir.Constant(_I64, kind.step.bit_length() - 1))
     pass_bytes = b.mul(steps, ir.Constant(_I64, asks * LINE))
     tiles = ir.Constant(_I64, 0), num_w, ir.Constant(_I64, ROWS)
     with cgutils.for_range_slice(b, *tiles) as (first, _):
         begins = _begins(b, b.add(w, b.mul(first, w_stride)), w_stride, b.sub(num_w, first), ROWS)
+        if kind.w_bits == FOUR:  # one line after another
+            begins = [b.add(begins[0], ir.Constant(_I64, LINE * row)) for row in range(ROWS)]
         memory = b.add(asked, b.mul(b.lshr(first, ir.Constant(_I64, 2)), pass_bytes))
-        matrix = Side(begins, kind.w_bits, None, _blocks(b, kind, count))
+        matrix = Side(begins, kind.w_bits, None)
         sums = _dots(kind, b, vectors, matrix, count=count, asks=(memory, asks))
-        if kind.w_bits == FOUR:
-            _middles(b, sums, matrix, (group_sums, num_x), count)
         here = b.add(out, b.mul(first, ir.Constant(_I64, 4)))
         for column, line in enumerate(sums):
-            _store(b, _summed(b, [b.load(one) for one in line]), b.add(here, b.mul(out_stride, ir.Constant(_I64, column))))
+            found = _summed(b, [b.load(one) for one in line[:ROWS]])
+            for one in line[ROWS:]:
+                found = b.fadd(found, _quads(b, b.load(one)))
+            _store(b, found, b.add(here, b.mul(out_stride, ir.Constant(_I64, column))))
+
+
+def _group_sums(b: Any, kind: Kind, given: tuple[Any, Any], count: Any, columns: int) -> list[Any]:  # noqa: ANN401
+    """Where the sums of each vector's groups begin."""
+    address, num_x = given
+    if kind.w_bits != FOUR:
+        return []
+    blocks = b.lshr(b.add(count, ir.Constant(_I64, kind.step - 1)), ir.Constant(_I64, kind.step.bit_length() - 1))
+    return _begins(b, address, b.mul(blocks, ir.Constant(_I64, 16)), num_x, columns)
 
 
 def _dots(kind: Kind, b: Any, vectors: Side, matrix: Side, *, count: Any, asks: tuple[Any, int]) -> list[list[Any]]:  # noqa: ANN401
-    """A register of sums for every vector and row: whole steps first, then one of what is left and zeros."""
+    """A register of sums for every vector and row, and one for middles: whole steps first, then what is left and zeros."""
     memory, lines = asks
-    sums = [[cgutils.alloca_once(b, FLOATS) for _ in matrix.at] for _ in vectors.at]
+    is_four = kind.w_bits == FOUR
+    sums = [[cgutils.alloca_once(b, FLOATS) for _ in range(len(matrix.at) + is_four)] for _ in vectors.at]
     for one in (one for line in sums for one in line):
         b.store(ir.Constant(FLOATS, [0.0] * LANES), one)
     whole = b.and_(count, ir.Constant(_I64, -kind.step))
     rest = b.sub(count, whole)
     has_rest = b.icmp_signed(">", rest, ir.Constant(_I64, 0))
     # Rows of FOUR go on to the end of a step by themselves.
-    padded = [vectors] if kind.w_bits == FOUR else [vectors, matrix]
+    padded = [vectors] if is_four else [vectors, matrix]
     pads = [_pads(b, kind, side, (whole, rest), has_rest) for side in padded]
     with cgutils.for_range(b, b.add(ir.Constant(_I64, 1), b.zext(has_rest, _I64))) as loop:
         is_rest = b.icmp_signed("==", loop.index, ir.Constant(_I64, 1))
@@ -121,29 +134,17 @@ def _dots(kind: Kind, b: Any, vectors: Side, matrix: Side, *, count: Any, asks: 
             side._replace(at=[b.select(is_rest, *two) for two in zip(pad, side.at, strict=True)])
             for side, pad in zip(padded, pads, strict=True)
         ]
-        now += [matrix] if kind.w_bits == FOUR else []
+        now += [matrix] if is_four else []
         start = b.select(is_rest, whole, ir.Constant(_I64, 0))
         stop = b.select(is_rest, b.add(whole, ir.Constant(_I64, kind.step)), whole)
         with cgutils.for_range_slice(b, start, stop, ir.Constant(_I64, kind.step)) as (at, _):
-            first = b.add(memory, b.mul(at, ir.Constant(_I64, lines * LINE // kind.step)))
+            done = b.lshr(at, ir.Constant(_I64, kind.step.bit_length() - 1))
+            first = b.add(memory, b.mul(done, ir.Constant(_I64, lines * LINE)))
             for line in range(lines):
                 _ask(b, b.add(first, ir.Constant(_I64, line * LINE)))
-            multiply(b, kind, sums, now[0]._replace(first=at), now[1]._replace(first=at))
+            work = multiply_fours if is_four else multiply
+            work(b, kind, sums, *(side._replace(first=at) for side in now))
     return sums
-
-
-def _blocks(b: Any, kind: Kind, count: Any) -> Any:  # noqa: ANN401
-    whole = b.add(count, ir.Constant(_I64, kind.step - 1))
-    return b.lshr(whole, ir.Constant(_I64, kind.step.bit_length() - 1))
-
-
-def _middles(b: Any, sums: list[list[Any]], matrix: Side, group_sums: tuple[Any, Any], count: Any) -> None:  # noqa: ANN401
-    """What the middles of FOUR add."""
-    address, num_x = group_sums
-    groups = b.and_(b.lshr(b.add(count, ir.Constant(_I64, 511)), ir.Constant(_I64, 5)), ir.Constant(_I64, -LANES))
-    begins = _begins(b, address, b.mul(groups, ir.Constant(_I64, 4)), num_x, len(sums))
-    with cgutils.for_range_slice(b, ir.Constant(_I64, 0), groups, ir.Constant(_I64, LANES)) as (at, _):
-        add_middles(b, sums, Side(begins, 32, at), matrix._replace(first=at))
 
 
 def _begins(b: Any, address: Any, stride: Any, given: Any, wanted: int) -> list[Any]:  # noqa: ANN401
@@ -194,6 +195,11 @@ def _summed(b: Any, sums: list[Any]) -> Any:  # noqa: ANN401
     halves = [_halved(b, left, right, low, high) for left, right in (sums[:2], sums[2:])]
     quarters = [place for block in (0, 8, 16, 24) for place in range(block, block + 4)]
     found = _halved(b, halves[0], halves[1], quarters, [place + 4 for place in quarters])
+    return _quads(b, found)
+
+
+def _quads(b: Any, found: Any) -> Any:  # noqa: ANN401
+    """The totals of every four lanes, <4 x float>."""
     for far in (2, 1):
         found = b.fadd(found, _shuffled(b, found, found, [place ^ far for place in range(LANES)]))
     return _shuffled(b, found, found, [0, 4, 8, 12])
