@@ -38,7 +38,7 @@ __all__ = ["Messages", "Model", "Prompt", "load", "plan", "run"]
 Messages = Sequence[Message | Mapping[str, Any]]
 Prompt = str | Messages
 DTypeName = Literal["auto", "bf16", "fp32"]
-Weights = Literal["auto", "as_is", "bf16", "int8", "int4", "fp8"]
+Weights = Literal["auto", "as_is", "fp32", "bf16", "int8", "int4", "fp8"]
 Pooling = Literal["first", "mean", "last"]
 
 
@@ -77,18 +77,27 @@ def run(
 
 
 def load(
-    checkpoint: Path | str, workspace: Path | str | None = None, *, dtype: DTypeName = "auto", weights: Weights = "auto"
+    checkpoint: Path | str,
+    workspace: Path | str | None = None,
+    *,
+    dtype: DTypeName = "auto",
+    weights: Weights = "auto",
+    drafts: Path | str | None = None,
 ) -> "Model":
     """A model to talk to, from a checkpoint folder or the name (`chat`, `chat@2`, a fingerprint) it has in a workspace.
 
     `dtype` is that of weights and arithmetic; `weights` rounds the matrices further (int8, int4; fp8 on a GPU that has it),
-    which makes them faster to read and a little wrong. Raises ArtifactError when there is no such checkpoint, or it was trained
-    with other chat markup than this whorl writes; ResourceError for weights that this machine cannot multiply.
+    which makes them faster to read and a little wrong. `drafts` guesses what comes next, where that saves time and without
+    changing an answer: "text" from what was said before, else a smaller checkpoint of the same vocabulary.
+
+    Raises ArtifactError when there is no such checkpoint, or it was trained with other chat markup than this whorl writes;
+    UsageError for drafts of another vocabulary; ResourceError for weights that this machine cannot multiply.
     """
     opened = cast("type[answer.Model]", reach("whorl.infer.answer:Model"))
     setup = cast("type[Setup]", reach("whorl.infer.setup:Setup"))(weights=weights)
     folder = _checkpoint_folder(checkpoint, workspace)
-    return Model(folder, opened.load(folder, dtype=dtype, setup=setup))
+    guessing = drafts if drafts is None or drafts == "text" else _checkpoint_folder(drafts, workspace)
+    return Model(folder, opened.load(folder, dtype=dtype, setup=setup, drafts=cast("answer.Drafts | None", guessing)))
 
 
 class Model:
@@ -151,6 +160,13 @@ class Model:
     def answers(self, asked: Iterable["answer.Asked"]) -> Iterator[Completion]:
         """An answer to each, in order, computed side by side. One that failed says so (`finish` is error, `error` why)."""
         return self._opened.answers(asked)
+
+    def likeliest(self, asked: "answer.Asked", *, width: int, n: int = 1, length_penalty: float = 1.0) -> "list[answer.Ranked]":
+        """The `n` best answers that a beam search of this width finds, best first, each with its score.
+
+        Raises UsageError for a sampling other than Sampling(max_tokens) or a structure, ResourceError for too many beams.
+        """
+        return self._opened.likeliest(asked, width=width, n=n, length_penalty=length_penalty)
 
     def stream(self, asked: "answer.Asked") -> Iterator["answer.Piece"]:
         """An answer while it is said, in whole characters; the last piece brings all of it. Closing the iterator stops it."""

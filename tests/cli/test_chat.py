@@ -41,6 +41,8 @@ def test_once_answers_and_ends(parrot):
         "num_tokens": 3,
         "num_prompt": 3,
         "num_cached": 0,
+        "num_drafted": 0,
+        "num_accepted": 0,
     }
     assert [checkpoint for checkpoint, _ in opened] == ["climb"] * 3
 
@@ -49,7 +51,7 @@ def test_once_answers_and_ends(parrot):
     ("weights", "dtype", "packed"),
     [
         ("auto", "auto", "auto"),
-        ("fp32", "fp32", "as_is"),
+        ("fp32", "fp32", "auto"),
         ("bf16", "bf16", "auto"),
         ("int8", "auto", "int8"),
         ("int4", "auto", "int4"),
@@ -58,7 +60,26 @@ def test_once_answers_and_ends(parrot):
 def test_weights_are_held_as_asked_for(parrot, weights, dtype, packed):
     shell, _, opened = parrot
     shell("chat", "climb", "--once", "abc", "--weights", weights)
-    assert opened == [("climb", {"dtype": dtype, "weights": packed})]
+    assert opened == [("climb", {"dtype": dtype, "weights": packed, "drafts": None})]
+
+
+@pytest.mark.parametrize("drafts", ["text", "climb@1"])
+def test_what_guesses_reaches_the_model(parrot, drafts):
+    shell, _, opened = parrot
+    assert shell("chat", "climb", "--once", "abc", "--drafts", drafts).out == "cba\n"
+    assert [how["drafts"] for _, how in opened] == [drafts]
+
+
+def test_a_conversation_is_not_searched(parrot):
+    shell, _, _ = parrot
+    found = shell("chat", "climb", "--once", "abc", "--beams", "2")
+    assert (found.code, "'whorl chat' has no option '--beams'" in found.err) == (3, True)
+
+
+def test_a_schema_s_bounds_are_told_once(parrot, monkeypatch, tmp_path):
+    (tmp_path / "schema.json").write_text('{"type": "string"}')
+    found = said(parrot, monkeypatch, ["abc", "de"], "--schema", str(tmp_path / "schema.json"))
+    assert " ".join(found.err.split()).count("maxLength: 256 at #") == 1
 
 
 def test_without_a_name_the_checkpoint_made_last_talks(parrot):

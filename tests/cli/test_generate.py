@@ -10,7 +10,12 @@ from toy_speaker import Parrot
 @pytest.fixture
 def model(monkeypatch):
     parrot = Parrot()
-    monkeypatch.setattr("whorl.api.load", lambda checkpoint, project, **how: parrot)
+
+    def load(checkpoint, project, **how):
+        parrot.how = how
+        return parrot
+
+    monkeypatch.setattr("whorl.api.load", load)
     return parrot
 
 
@@ -55,6 +60,8 @@ def test_json_tells_all_of_an_answer(ask):
         "num_tokens": 2,
         "num_prompt": 2,
         "num_cached": 0,
+        "num_drafted": 0,
+        "num_accepted": 0,
         "tokens": [
             {"id": 98, "text": "b", "logprob": -0.5, "top": [{"id": 98, "text": "b", "logprob": -0.5}]},
             {"id": 97, "text": "a", "logprob": -0.5, "top": [{"id": 97, "text": "a", "logprob": -0.5}]},
@@ -140,6 +147,66 @@ def test_structures_reach_the_model(ask, model, tmp_path):
     ask("ab")
     kinds = [asked.form.kind if asked.form else None for asked in model.asked_for]
     assert kinds == ["json schema", "regex", None]
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string", "maxLength": 999}}}
+
+
+@pytest.fixture
+def schema_file(tmp_path):
+    def write(schema):
+        (tmp_path / "schema.json").write_text(json.dumps(schema))
+        return str(tmp_path / "schema.json")
+
+    return write
+
+
+def test_a_schema_is_bounded_and_what_was_added_is_said(ask, model, schema_file):
+    said = ask("ab", "--schema", schema_file(SCHEMA), "--json")
+    bounded = json.loads(model.asked_for[0].form.text)
+    assert bounded["properties"] == {"a": {"type": "string", "maxLength": 256}, "b": {"type": "string", "maxLength": 999}}
+    assert bounded["additionalProperties"] is False
+    told = " ".join(said.err.split())
+    assert "maxLength: 256 at #/properties/a; additionalProperties: false at #. Limits of its own come first" in told
+    assert "properties/b" not in told
+    assert said.document["text"] == "ba"
+
+
+def test_a_schema_without_open_ends_is_taken_as_it_is(ask, model, schema_file):
+    closed = {"type": "array", "items": {"type": "boolean"}, "maxItems": 5}
+    assert ask("ab", "--schema", schema_file(closed)).err == ""
+    own = json.loads(model.asked_for[0].form.text)
+    assert {word: own[word] for word in closed} == closed
+
+
+def test_a_schema_may_be_left_open(ask, model, schema_file):
+    said = ask("ab", "--schema", schema_file(SCHEMA), "--unbounded")
+    assert (said.code, said.err) == (0, "")
+    own = json.loads(model.asked_for[0].form.text)
+    assert {word: own[word] for word in SCHEMA} == SCHEMA
+    refused = ask("ab", "--regex", "a", "--unbounded")
+    assert (refused.code, "--unbounded goes with --schema" in refused.err) == (3, True)
+
+
+def test_a_schema_that_cannot_be_bounded_is_refused_with_a_way_out(ask, schema_file):
+    both = {"type": "object", "properties": {"a": {"type": "null"}}, "allOf": [{"properties": {"b": {"type": "null"}}}]}
+    said = ask("ab", "--schema", schema_file(both))
+    assert (said.code, "write them in one place; or leave it open with --unbounded" in said.err) == (3, True)
+    assert ask("ab", "--schema", schema_file(both), "--unbounded").code == 0
+    wrong = ask("ab", "--schema", schema_file({"maxLenght": 3}))
+    assert (wrong.code, "--unbounded" in wrong.err) == (3, False)
+
+
+def test_many_places_of_one_bound_are_counted(ask, schema_file):
+    many = {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(9)}}
+    told = " ".join(ask("ab", "--schema", schema_file(many)).err.split())
+    assert "#/properties/p5 and 3 more;" in told
+
+
+@pytest.mark.parametrize("drafts", [None, "text", "climb@1"])
+def test_what_guesses_reaches_the_model(ask, model, drafts):
+    assert ask("ab", *(["--drafts", drafts] if drafts else [])).out == "ba\n"
+    assert model.how["drafts"] == drafts
 
 
 def test_an_answer_that_failed_or_is_not_what_was_asked_for_fails_the_command(ask, prompts):

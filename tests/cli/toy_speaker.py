@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from whorl.core.errors import DataError
+from whorl.core.errors import DataError, ResourceError
 from whorl.core.records import Completion, Message
 from whorl.infer.request import Sampling
 
@@ -20,6 +20,12 @@ class Asked:
 class Piece:
     text: str
     whole: Completion | None = None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    whole: Completion
+    score: float
 
 
 @dataclass
@@ -51,6 +57,13 @@ class Parrot:
         for one in asked:
             self.asked_for.append(one)
             yield self._answer(one)
+
+    def likeliest(self, asked: Asked, *, width: int, n: int = 1, length_penalty: float = 1.0) -> "list[Ranked]":
+        """A '?' is too much for more than two beams."""
+        self.asked_for.append(asked)
+        if "?" in _text(asked.prompt) and width > 2:
+            raise ResourceError("too many beams")
+        return [Ranked(self._answer(asked), -0.5 * length_penalty - rank) for rank in range(n)]
 
     def stream(self, asked: Asked) -> Iterator[Piece]:
         (whole,) = self.answers([asked])

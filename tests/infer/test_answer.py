@@ -7,7 +7,9 @@ import torch
 from whorl.core.errors import ArtifactError, DataError, UsageError
 from whorl.core.records import Message
 from whorl.core.seed import Seed
-from whorl.infer.answer import Asked, Model, engine_of
+from whorl.infer.answer import Asked, Model
+from whorl.infer.beam import Beam, beam_search
+from whorl.infer.pays import StepCosts
 from whorl.infer.request import Sampling
 from whorl.infer.setup import Setup
 from whorl.infer.structure import Structure
@@ -228,4 +230,40 @@ def test_a_model_reads_as_its_encoder_does(model):
     texts = [model.prompt("the wheel"), model.prompt("the spindle turns")]
     vectors = model.encoder.embed(texts)
     assert vectors.shape == (2, 64)
-    assert engine_of(model.engine.model, model.renderer).pad_id == model.renderer.tokenizer.pad
+    assert model.engine.pad_id == model.renderer.tokenizer.pad
+
+
+def test_the_likeliest_answers_are_those_of_the_search_as_text(model):
+    prompt = model.prompt("the wheel")
+    found = model.likeliest(Asked(prompt, Sampling(6)), width=4, n=3, length_penalty=2.0)
+    best = beam_search(model.engine, prompt, Beam(4, 6, 3, 2.0))
+    assert [(one.whole.ids, one.whole.finish, one.score) for one in found] == [(one.ids, one.finish, one.score) for one in best]
+    for one in found:
+        said = [token for token in one.whole.ids if token not in model.engine.stop_ids]
+        assert one.whole.text == model.renderer.tokenizer.decode(said)
+        assert one.score == pytest.approx(sum(one.whole.logprobs) / len(one.whole.ids) ** 2)
+        assert one.whole.num_prompt == len(prompt)
+    assert model.engine.pool.num_held == 0
+
+
+@pytest.mark.parametrize("how", [{"temperature": 1.0}, {"stop": ("a",)}, {"repetition_penalty": 2.0}, {"logprobs": 1}])
+def test_a_search_refuses_settings_that_it_would_not_follow(model, how):
+    with pytest.raises(UsageError, match=r"want Sampling\(max_tokens\) alone"):
+        model.likeliest(asked(model, **how), width=2)
+    with pytest.raises(UsageError, match="keeps to no structure"):
+        model.likeliest(asked(model)._replace(form=Structure.choice(["a", "b"])), width=2)
+
+
+@pytest.mark.parametrize("from_text", [True, False])
+def test_guesses_are_told_and_change_no_answer(folder, model, monkeypatch, from_text):
+    monkeypatch.setattr(StepCosts, "measured", lambda step, opener: StepCosts((1, 17), (1.0, 1.0)))
+    guessing = Model.load(folder, dtype="fp32", drafts="text" if from_text else folder)
+    for text in ("the wheel turns the spindle and the spindle turns the", "wheel wheel wheel"):
+        one = asked(model, text, max_tokens=24)
+        (plain,), (found,) = model.answers([one]), guessing.answers([one])
+        assert (found.text, found.ids, found.finish) == (plain.text, plain.ids, plain.finish)
+        assert (plain.num_drafted, plain.num_accepted) == (0, 0)
+        assert found.num_drafted >= found.num_accepted
+        assert found.num_drafted > 0
+        if not from_text:
+            assert found.num_accepted == found.num_drafted

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from whorl.core.errors import UsageError
-from whorl.infer.bounded import bounded
+from whorl.infer.bounded import added, bounded
 from whorl.infer.bounds import Bounds
 
 SMALL = Bounds(max_length=6, max_items=3, max_properties=2, max_digits=2, max_depth=2)
@@ -103,3 +103,26 @@ def test_what_cannot_be_bounded_is_refused_by_place(schema, said):
 def test_true_and_false_are_schemas():
     assert bounded(False, SMALL) is False
     assert bounded(True, SMALL) == bounded({}, SMALL)
+
+
+def test_every_limit_that_is_added_is_told_once_where_the_schema_lacks_it():
+    row = {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string", "maxLength": 4}}}
+    schema = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/row"}]}, "$defs": {"row": row}}
+    assert [tuple(one) for one in added(schema, SMALL)] == [
+        ("maxLength: 6", "#/items/anyOf/0"),
+        ("minimum: -99", "#/$defs/row/properties/n"),
+        ("maximum: 99", "#/$defs/row/properties/n"),
+        ("additionalProperties: false", "#/$defs/row"),
+        ("maxItems: 3", "#"),
+    ]
+    assert added({"type": "string", "maxLength": 4}, SMALL) == []
+    assert [tuple(one) for one in added({"type": "string", "maxLength": 40}, SMALL)] == [("maxLength: 6", "#")]
+
+
+def test_what_is_added_where_nothing_is_said_is_told_without_the_inside():
+    found = added({"type": "object", "properties": {"a": {}, "more": {"$ref": "#"}}}, SMALL)
+    assert {one.where for one in found} == {"#", "#/properties/a"}
+    assert len(set(found)) == len(found)
+    assert ("any values in it, bounded alike, at most 3 deep", "#/properties/a") in found
+    assert ("at most 2 times inside itself", "#") in found
+    assert ("keys of at most 6 characters", "#/properties/a") in found

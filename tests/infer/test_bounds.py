@@ -30,6 +30,15 @@ def test_a_string_is_as_long_as_it_must_be_and_no_longer():
     assert SMALL.of_string({"pattern": "^a{9}$"}) == {}
 
 
+def test_limits_of_the_schema_s_own_may_stay_however_wide():
+    wide = Bounds(max_length=6, max_items=3, max_properties=2, only_open=True)
+    assert wide.of_string({"maxLength": 40}) == {"maxLength": 40}
+    assert wide.of_string({}) == {"maxLength": 6}
+    assert wide.of_list({"maxItems": 9}, num_named=1) == {"maxItems": 9}
+    assert wide.of_object({"maxProperties": 0}, num_named=0) == {"maxProperties": 0}
+    assert wide.of_object({}, num_named=0) == {"maxProperties": 2}
+
+
 def test_numbers_have_few_digits_but_all_that_their_own_limits_need():
     assert SMALL.of_number({}, is_integer=True) == {"minimum": -99, "maximum": 99}
     assert SMALL.of_number({}, is_integer=False) == {"minimum": -99, "maximum": 99, "multipleOf": 0.01}

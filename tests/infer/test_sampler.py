@@ -123,3 +123,12 @@ def test_frequencies_follow_the_renormalised_probabilities(seed, top_k, top_p):
 def test_settings_that_mean_nothing_are_refused(settings, named):
     with pytest.raises(UsageError, match=named):
         Sampling(**settings)
+
+
+@pytest.mark.parametrize("cut", [{}, {"top_k": 2}])
+@pytest.mark.parametrize("temperature", [1e-46, 1e-40, 1e-31, 1e-29, 1e-9])
+def test_a_temperature_next_to_nothing_draws_the_likeliest_token(temperature, cut):
+    logits = torch.tensor([[1.0, 90.0, 89.9, -5.0]])
+    settings = Settings.of([Sampling(1, temperature, **cut)], vocab_size=4)
+    for uniform_number in (0.0, 0.5, 0.999):
+        assert choose(logits, settings, uniforms=torch.tensor([uniform_number], dtype=torch.float64)).tolist() == [1]

@@ -10,7 +10,20 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["HERE", "Arguments", "Drawing", "First", "Last", "Opening", "Project", "Strict", "Trust", "Weights", "Workers"]
+__all__ = [
+    "HERE",
+    "Arguments",
+    "Drafts",
+    "Drawing",
+    "First",
+    "Last",
+    "Opening",
+    "Project",
+    "Strict",
+    "Trust",
+    "Weights",
+    "Workers",
+]
 
 HERE = Path()
 
@@ -34,6 +47,16 @@ Workers = Annotated[
 ]
 Project = Annotated[
     Path, typer.Option("--project", "-C", metavar="DIR", help="The project folder.", show_default="this folder")
+]
+
+Drafts = Annotated[
+    str | None,
+    typer.Option(
+        "--drafts",
+        metavar="text|NAME",
+        help="Guess ahead from the text itself, or by a smaller checkpoint of the same vocabulary: the same answers, sooner "
+        "where that pays.",
+    ),
 ]
 
 
@@ -105,8 +128,19 @@ class Drawing:
     ] = None
     schema: Annotated[
         Path | None,
-        typer.Option("--schema", metavar="FILE", help="Answer with JSON of this JSON Schema.", rich_help_panel="Bounds"),
+        typer.Option(
+            "--schema", metavar="FILE", help="Answer with JSON of this JSON Schema, made to end.", rich_help_panel="Bounds"
+        ),
     ] = None
+    is_unbounded: Annotated[
+        bool,
+        typer.Option(
+            "--unbounded",
+            metavar="",
+            help="Leave what --schema leaves open: an answer may never end.",
+            rich_help_panel="Bounds",
+        ),
+    ] = False
     regex: Annotated[
         str | None,
         typer.Option("--regex", metavar="PATTERN", help="Answer with text of this form.", rich_help_panel="Bounds"),

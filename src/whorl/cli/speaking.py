@@ -15,6 +15,7 @@ from whorl.core.errors import UsageError
 
 if TYPE_CHECKING:
     from whorl.core.records import Completion, Dialogue, Message
+    from whorl.infer.bounds import Bounds
     from whorl.infer.request import Sampling
     from whorl.infer.structure import Structure
 
@@ -24,6 +25,7 @@ __all__ = [
     "USUAL_TOKENS",
     "Asked",
     "Piece",
+    "Ranked",
     "Speaker",
     "Talk",
     "Turn",
@@ -39,9 +41,13 @@ __all__ = [
 
 USUAL_TOKENS = 256  # of an answer, where nothing else is said and the context has room for it
 
+# What a schema may have where it says nothing itself: room for a paragraph, a page of rows, a date as one number.
+_BOUNDS: Mapping[str, int] = {"max_length": 256, "max_items": 16, "max_digits": 9}
+_NAMED_PLACES = 6  # of those that got the same bound; the rest are counted
+
 _MATRICES: Mapping[Weights, tuple[str, str]] = {  # what they are loaded as, and what they are packed as
     Weights.auto: ("auto", "auto"),
-    Weights.fp32: ("fp32", "as_is"),
+    Weights.fp32: ("fp32", "auto"),
     Weights.bf16: ("bf16", "auto"),
     Weights.int8: ("auto", "int8"),
     Weights.int4: ("auto", "int4"),
@@ -69,6 +75,20 @@ class Piece(Protocol):
     @property
     def whole(self) -> "Completion | None":
         """With the last piece, the answer."""
+        ...
+
+
+class Ranked(Protocol):
+    """An answer that was looked for; see infer/answer."""
+
+    @property
+    def whole(self) -> "Completion":
+        """The answer."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """What it was ranked by."""
         ...
 
 
@@ -127,6 +147,10 @@ class Speaker(Protocol):
         """An answer to each, in order."""
         ...
 
+    def likeliest(self, asked: Asked, *, width: int, n: int = 1, length_penalty: float = 1.0) -> Sequence[Ranked]:
+        """The best answers a beam search finds, best first."""
+        ...
+
     def stream(self, asked: Asked) -> Iterator[Piece]:
         """An answer while it is said."""
         ...
@@ -140,12 +164,12 @@ class Speaker(Protocol):
         ...
 
 
-def opened(checkpoint: str | None, opening: Opening) -> Speaker:
-    """A model by folder or name; without one, the one made last. Raises ArtifactError."""
+def opened(checkpoint: str | None, opening: Opening, *, drafts: str | None = None) -> Speaker:
+    """A model by folder or name; without one, the one made last; `drafts` guesses for it. Raises ArtifactError."""
     project = opening.project
     name = checkpoint or str(reach.found(reach.opened_workspace(project), "checkpoint", None).path)
     dtype, weights = _MATRICES[opening.weights]
-    return cast("Callable[..., Speaker]", load("whorl.api:load"))(name, project, dtype=dtype, weights=weights)
+    return cast("Callable[..., Speaker]", load("whorl.api:load"))(name, project, dtype=dtype, weights=weights, drafts=drafts)
 
 
 def sampling(drawing: Drawing, *, max_tokens: int, copy: int = 0) -> "Sampling":
@@ -179,17 +203,23 @@ def complaint(answer: "Completion", drawing: Drawing) -> str:
     return ""
 
 
-def structure(drawing: Drawing) -> "Structure | None":
-    """What answers may be, if that was said. Raises UsageError for what is malformed or said in two ways."""
+def structure(drawing: Drawing, *, tell: Callable[[str], None]) -> "Structure | None":
+    """What answers may be, if that was said; `tell` hears what a schema was bounded by.
+
+    Raises UsageError for what is malformed or said in two ways.
+    """
     given = {"--schema": drawing.schema, "--regex": drawing.regex, "--choice": drawing.choice}
     named = [option for option, value in given.items() if value]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)}: want one of them")
+    if drawing.is_unbounded and drawing.schema is None:
+        raise UsageError("--unbounded goes with --schema: nothing else is bounded")
     if not named:
         return None
     kind = cast("type[Structure]", load("whorl.infer.structure:Structure"))
     if drawing.schema is not None:
-        return kind.schema(_json_of(drawing.schema))
+        schema = _json_of(drawing.schema)
+        return kind.schema(schema) if drawing.is_unbounded else _ending(kind, schema, tell=tell)
     return kind.regex(drawing.regex) if drawing.regex else kind.choice(drawing.choice or ())
 
 
@@ -197,6 +227,7 @@ def answer_document(answer: "Completion", model: Speaker, /, **said: object) -> 
     """An answer as --json shows it, after what else is to be `said` of it."""
     document = {**said, "text": answer.text, "finish": answer.finish, "num_tokens": len(answer.ids)}
     document |= {"num_prompt": answer.num_prompt, "num_cached": answer.num_cached}
+    document |= {"num_drafted": answer.num_drafted, "num_accepted": answer.num_accepted}
     if answer.error:
         document["error"] = answer.error
     if answer.top:
@@ -242,6 +273,29 @@ def _top(model: Speaker, top: "Sequence[tuple[int, float]]") -> list[dict[str, o
 
 def _dialogues() -> "type[Dialogue]":
     return cast("type[Dialogue]", load("whorl.core.records:Dialogue"))
+
+
+def _ending(kind: "type[Structure]", schema: Any, *, tell: Callable[[str], None]) -> "Structure":  # noqa: ANN401 - any JSON
+    """The schema made strict enough that every answer ends; what it bounds itself stays."""
+    kind.schema(schema)  # its own faults are told as they are
+    bounds = cast("type[Bounds]", load("whorl.infer.bounds:Bounds"))(**_BOUNDS, only_open=True)
+    try:
+        ending = kind.schema(schema, bounds=bounds)
+        added = cast("Callable[..., list[tuple[str, str]]]", load("whorl.infer.bounded:added"))(schema, bounds)
+    except UsageError as error:
+        raise UsageError(f"{error}; or leave it open with --unbounded") from error
+    places: dict[str, list[str]] = {}
+    for limit, where in added:
+        places.setdefault(limit, []).append(where)
+    if places:
+        told = "; ".join(f"{limit} at {_some(where)}" for limit, where in places.items())
+        tell(f"--schema was bounded so that answers end: {told}. Limits of its own come first; --unbounded adds none")
+    return ending
+
+
+def _some(places: list[str]) -> str:
+    rest = len(places) - _NAMED_PLACES
+    return ", ".join(places[:_NAMED_PLACES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _json_of(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds

@@ -107,6 +107,8 @@ class Completion:
     top: tuple[tuple[tuple[int, float], ...], ...] = ()  # the likeliest ids in place of each with their nats, if asked for
     num_prompt: int = 0  # tokens
     num_cached: int = 0  # of these, found computed
+    num_drafted: int = 0  # guesses of its tokens that were checked
+    num_accepted: int = 0  # of these, right
 
 
 class Score(NamedTuple):

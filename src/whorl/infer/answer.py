@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from whorl.core.errors import ArtifactError, UsageError
 from whorl.core.records import Completion, Message
+from whorl.infer.beam import Beam, beam_search
+from whorl.infer.draft import OpenDrafter, PromptLookup
+from whorl.infer.draft_model import DraftModel
 from whorl.infer.encode import Encoder
 from whorl.infer.engine import Engine
 from whorl.infer.guide import Guides
@@ -29,7 +32,9 @@ from whorl.tokens.renderer import Renderer
 from whorl.tokens.text_bytes import TextBytes
 from whorl.tokens.tokenizer import Tokenizer
 
-__all__ = ["Answer", "Asked", "Model", "Piece", "engine_of"]
+__all__ = ["Answer", "Asked", "Drafts", "Model", "Piece", "Ranked", "engine_of"]
+
+Drafts = Literal["text"] | Path  # what guesses: the request's own text, or a smaller model in a folder
 
 _NO_BYTES = "the ids of this vocabulary have no bytes of their own, so where in a text one ends cannot be said; leave them out"
 
@@ -48,6 +53,13 @@ class Piece(NamedTuple):
 
     text: str
     whole: Completion | None = None  # with the last piece: all of the answer
+
+
+class Ranked(NamedTuple):
+    """An answer that was looked for, and what it was ranked by: the sum of its log-probabilities / length ** length_penalty."""
+
+    whole: Completion
+    score: float
 
 
 class Answer:
@@ -90,12 +102,14 @@ class Model:
         self._open: dict[int, Answer] = {}
 
     @classmethod
-    def load(cls, folder: Path, *, dtype: DTypeName = "auto", setup: Setup = Setup()) -> Self:
-        """Open a checkpoint folder that holds a tokenizer.
+    def load(cls, folder: Path, *, dtype: DTypeName = "auto", setup: Setup = Setup(), drafts: Drafts | None = None) -> Self:
+        """Open a checkpoint folder that holds a tokenizer. `drafts` guesses ahead: sooner done, the same answers.
 
-        Raises ArtifactError when the checkpoint was trained with another markup than this version writes.
+        Raises ArtifactError when the checkpoint was trained with another markup than this version writes, UsageError for a
+        smaller model of another vocabulary.
         """
-        loaded = load(folder, dtype=torch_dtype(pick_dtype(dtype).name))
+        number = torch_dtype(pick_dtype(dtype).name)
+        loaded = load(folder, dtype=number)
         renderer = Renderer(Tokenizer.load(folder))
         trained_with = loaded.extra.get("renderer", renderer.fingerprint)
         if trained_with != renderer.fingerprint:
@@ -103,7 +117,11 @@ class Model:
                 f"{folder}: trained with renderer {trained_with[:12]}, this one is {renderer.fingerprint[:12]}; "
                 "its prompts would not be those it was trained on; train it again or use the version of whorl that made it"
             )
-        return cls(engine_of(loaded.model, renderer, setup=setup), renderer)
+        opener: OpenDrafter | None = PromptLookup if drafts == "text" else None
+        if isinstance(drafts, Path):
+            _check_alike(drafts, folder, renderer)
+            opener = DraftModel(load(drafts, dtype=number).model, vocab_size=loaded.model.config.vocab_size).open
+        return cls(engine_of(loaded.model, renderer, setup=setup, open_drafter=opener), renderer)
 
     @property
     def config(self) -> ModelConfig:
@@ -180,6 +198,21 @@ class Model:
             whole = self.end(answer)
         yield Piece("", whole)
 
+    def likeliest(self, asked: Asked, *, width: int, n: int = 1, length_penalty: float = 1.0) -> list[Ranked]:
+        """The `n` best answers that a search with so many beams finds, best first; fewer only if fewer are possible.
+
+        Raises UsageError for a sampling or a structure that a search does not follow, and what infer/beam raises.
+        """
+        if asked.form is not None or asked.sampling != Sampling(asked.sampling.max_tokens):
+            raise UsageError(
+                "beam search looks for the likeliest answers: it draws nothing, changes no logits, knows no stop strings and "
+                f"keeps to no structure; got {asked.sampling}, form={asked.form}; want Sampling(max_tokens) alone"
+            )
+        found = beam_search(self.engine, asked.prompt, Beam(width, asked.sampling.max_tokens, n, length_penalty))
+        return [
+            Ranked(self._whole(one.ids, one.logprobs, one.finish, num_prompt=len(asked.prompt)), one.score) for one in found
+        ]
+
     def begin(self, asked: Asked) -> Answer:
         """Put a question to the engine; an `end` belongs to it. Raises what the engine and the guide raise for a wrong one."""
         return self._begin([asked])[0]
@@ -207,7 +240,18 @@ class Model:
             top=said.top,
             num_prompt=answer.num_prompt,
             num_cached=said.num_cached,
+            num_drafted=said.num_drafted,
+            num_accepted=said.num_accepted,
         )
+
+    def _whole(
+        self, ids: tuple[int, ...], logprobs: tuple[float, ...], finish: Literal["stop", "length"], *, num_prompt: int
+    ) -> Completion:
+        """An answer of which all ids are known."""
+        answer = Answer(-1, num_prompt, self._spelling(()), stop_ids=self.engine.stop_ids)
+        answer.hear(Told(-1, ids, logprobs, (), finish))
+        answer.show()
+        return Completion(answer.text, ids, logprobs, finish, num_prompt=num_prompt)
 
     def _begin(self, alike: Sequence[Asked]) -> list[Answer]:
         """Put questions of one prompt to the engine."""
@@ -245,13 +289,26 @@ class Model:
         return Guides(self.engine.token_bytes, stop_ids=self.engine.stop_ids, special_ids=special)
 
 
-def engine_of(model: Transformer, renderer: Renderer, *, setup: Setup = Setup()) -> Engine:
+def engine_of(
+    model: Transformer, renderer: Renderer, *, setup: Setup = Setup(), open_drafter: OpenDrafter | None = None
+) -> Engine:
     """An engine for a model and its vocabulary."""
     spelled = TextBytes(renderer.tokenizer).spelled
     if spelled is not None:  # ids that only the model has spell nothing
         spelled = (*spelled, *[b""] * (model.config.vocab_size - len(spelled)))
     pad = renderer.tokenizer.pad
-    return Engine(model, stop_ids=renderer.stop_ids, pad_id=pad, token_bytes=spelled, setup=setup)
+    return Engine(model, stop_ids=renderer.stop_ids, pad_id=pad, token_bytes=spelled, setup=setup, open_drafter=open_drafter)
+
+
+def _check_alike(drafts: Path, folder: Path, renderer: Renderer) -> None:
+    """Raise UsageError unless the ids of both checkpoints mean the same."""
+    theirs = Tokenizer.load(drafts)
+    if theirs.fingerprint != renderer.tokenizer.fingerprint:
+        raise UsageError(
+            f"{drafts}: its vocabulary is {theirs.fingerprint[:12]} ({theirs.size} ids), that of {folder} is "
+            f"{renderer.tokenizer.fingerprint[:12]} ({renderer.tokenizer.size} ids), so its guesses would mean other texts; "
+            "want a smaller model of the same vocabulary, or guesses from the text"
+        )
 
 
 def _turn(turn: Mapping[str, Any]) -> Message:

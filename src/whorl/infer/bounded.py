@@ -1,20 +1,21 @@
 """infer/bounded: make a JSON schema stricter until every answer that keeps to it ends.
 
 A schema that leaves a string, a list, a number's digits or an object's keys open lets a model write for ever, and an answer
-that is cut off is not valid. This is a caller's choice, never a default: the bounded schema accepts less than the one it was
-made from, and nothing else. Does not bound whitespace; infer/structure does.
+that is cut off is not valid. This is a caller's choice (`--schema` makes it): the bounded schema accepts less than the one it
+was made from, and nothing else. Does not bound whitespace; infer/structure does.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from whorl.core.errors import UsageError
 from whorl.infer.bounds import Bounds, has_end
 from whorl.infer.schema import Node, rewritten
 
-__all__ = ["bounded"]
+__all__ = ["Added", "added", "bounded"]
 
 SCALARS = ("null", "boolean", "integer", "number", "string")
 TYPES = (*SCALARS, "array", "object")
@@ -22,6 +23,14 @@ TELL_KEYS = ("properties", "patternProperties", "additionalProperties")
 IN_PLACE = ("$ref", "allOf", "anyOf", "oneOf")  # words that say more about the same value
 DROPPED = ("$defs", "definitions", "$anchor", "$id", "id")  # definitions are written anew, under other names
 HERE, NOWHERE = "", "none"
+LIMITS = ("maxLength", "maxItems", "minimum", "maximum", "multipleOf", "maxProperties", "additionalProperties")
+
+
+class Added(NamedTuple):
+    """A limit that a schema did not have."""
+
+    limit: str  # as a schema says it, "maxLength: 64", or in words where no single word says it
+    where: str  # in the schema that was given
 
 
 def bounded(schema: Node, bounds: Bounds) -> Node:
@@ -31,6 +40,13 @@ def bounded(schema: Node, bounds: Bounds) -> Node:
     an end, a `$ref` that leaves the schema.
     """
     return _Bounding(schema, bounds).whole()
+
+
+def added(schema: Node, bounds: Bounds) -> list[Added]:
+    """Which limits `bounded` adds, each once, in the order of the schema. Raises as `bounded` does."""
+    bounding = _Bounding(schema, bounds)
+    bounding.whole()
+    return list(bounding.added)
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,7 @@ class _Bounding:
         self._root, self._bounds = root, bounds
         self._anchors: dict[str, Node] = {}
         rewritten(root, self._note_anchor)
+        self.added: dict[Added, None] = {}
         self._definitions: dict[str, Node] = {}
         self._names: dict[tuple[str, int, bool], str] = {}
 
@@ -152,13 +169,20 @@ class _Bounding:
             changed |= self._items(schema, at)
         if "object" in types and not at.is_closed:
             changed |= self._keys(schema, at)
+        for word in LIMITS:
+            if changed.get(word) != schema.get(word):
+                self._note(f"{word}: {json.dumps(changed[word])}", at)
         return changed
+
+    def _note(self, limit: str, at: _At) -> None:
+        if at.where:
+            self.added.setdefault(Added(limit, at.where))
 
     def _items(self, schema: Mapping[str, Any], at: _At) -> dict[str, Any]:
         is_tuple = isinstance(schema.get("items"), list)
         named = schema["items"] if is_tuple else schema.get("prefixItems", [])
         word = "additionalItems" if is_tuple else "items"
-        rest = {} if word in schema else {word: self._anything(at.level)}
+        rest = {} if word in schema else {word: self._anything(at)}
         return {**self._bounds.of_list(schema, num_named=len(named)), **rest}
 
     def _keys(self, schema: Mapping[str, Any], at: _At) -> dict[str, Any]:
@@ -180,24 +204,29 @@ class _Bounding:
             )
         if not named and not patterns and others is not False:
             patterns = {f"^.{{0,{self._bounds.max_length}}}$": self._or_anything(others, at)}
+            self._note(f"keys of at most {self._bounds.max_length} characters", at)
         changed: dict[str, Any] = {"properties": named} if named else {}
         if patterns:
             changed |= {"patternProperties": patterns, **self._bounds.of_object(schema, num_named=len(named))}
         return {**changed, "additionalProperties": False}
 
     def _or_anything(self, schema: Node | None, at: _At) -> Node:
-        return self._anything(at.level) if schema is None or schema is True else schema
+        return self._anything(at) if schema is None or schema is True else schema
 
-    def _anything(self, level: int) -> Node:
-        """Any value, with so many levels of lists and objects."""
-        at = _At("#", level - 1)
-        of_types: dict[str, Any] = {} if level > 0 else {"type": list(SCALARS)}
-        return {"$ref": self._defined(("", level, False), lambda: self._leaf(of_types, at))}
+    def _anything(self, at: _At) -> Node:
+        """Any value inside the one there, with as many levels of lists and objects as are left."""
+        self._note(f"any values in it, bounded alike, at most {self._bounds.max_depth + 1} deep", at)
+        inside = _At("", at.level - 1)  # nowhere in the schema that was given
+        of_types: dict[str, Any] = {} if at.level > 0 else {"type": list(SCALARS)}
+        return {"$ref": self._defined(("", at.level, False), lambda: self._leaf(of_types, inside))}
 
     def _reference(self, ref: str, at: _At) -> str:
         """A `$ref` to what this one points to, bounded; empty where it would open once too often inside itself."""
         target = self._target(ref, at)
-        level = at.level - 1 if self._is_recursive(ref, at) else at.level
+        level = at.level
+        if self._is_recursive(ref, at):
+            level -= 1
+            self._note(f"at most {self._bounds.max_depth} times inside itself", _At(ref, level))
         if level < 0:
             return ""
         return self._defined((ref, level, at.is_closed), lambda: self._node(target, _At(ref, level, at.is_closed)))

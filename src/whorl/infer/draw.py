@@ -1,9 +1,10 @@
 """infer/draw: the next tokens of many requests from one matrix of logits, each under its own settings.
 
-A request whose logits are not finite, or whose structure allows nothing, gets a fault; the others do not notice. Does not run
-the model and changes no request.
+A request whose logits are not finite, whose structure allows nothing, or whose settings leave nothing to say gets a fault; the
+others do not notice. Does not run the model and changes no request.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from whorl.core.errors import WhorlError
 from whorl.infer.live import Live
-from whorl.infer.request import Alternatives, Sampling
+from whorl.infer.request import Alternatives, Request, Sampling
 from whorl.infer.sampler import Settings, choose, uniform
 
 __all__ = ["Draw", "Place", "draw"]
@@ -58,7 +59,31 @@ def _wanted(places: Sequence[Place], logits: Float[Tensor, "r v"], faults: list[
             rows[number] = live.adjusted(logits[number], guessed=guessed)
         except WhorlError as fault:  # of this request's structure
             faults[number] = str(fault)
-    return logits if all(row.data_ptr() == logits[number].data_ptr() for number, row in enumerate(rows)) else torch.stack(rows)
+    if all(row.data_ptr() == logits[number].data_ptr() for number, row in enumerate(rows)):
+        return logits
+    wanted = torch.stack(rows)
+    for number, peak in enumerate(wanted.amax(dim=-1).tolist()):
+        if not math.isfinite(peak):
+            faults[number] = faults[number] or _why_nothing(places[number].live.request, peak, vocab_size=wanted.shape[1])
+            wanted[number] = logits[number].nan_to_num()
+    return wanted
+
+
+def _why_nothing(request: Request, peak: float, *, vocab_size: int) -> str:
+    """What of its settings leaves a request nothing that could be said; `peak` is the largest of the logits they made."""
+    sampling, guide = request.sampling, request.guide
+    if peak != -math.inf:
+        factors = f"repetition_penalty={sampling.repetition_penalty:g}, presence_penalty={sampling.presence_penalty:g}"
+        return (
+            f"{factors}, frequency_penalty={sampling.frequency_penalty:g} and logit_bias make the largest logit {peak}, want a "
+            "finite one (take numbers of the size of logits): nothing can be drawn"
+        )
+    num_forbidden = sum(bias == -math.inf for bias in sampling.logit_bias.values())
+    causes = [f"logit_bias, which forbids {num_forbidden} ids"] if num_forbidden else []
+    allowed = None if guide is None else guide.allowed()
+    causes += [f"the structure, which allows {int(allowed.sum())}"] if allowed is not None else []
+    named = " and ".join(causes) or "penalties that are no longer finite"
+    return f"{named}, leave none of {vocab_size} ids, want at least one (forbid fewer, or allow more): nothing can be said"
 
 
 def _chosen(places: Sequence[Place], wanted: Float[Tensor, "r v"]) -> Tensor:

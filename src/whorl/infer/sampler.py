@@ -16,6 +16,8 @@ from whorl.infer.request import Sampling
 
 __all__ = ["Past", "Settings", "adjust", "choose", "uniform"]
 
+COLDEST = 1e-30  # below it logits / temperature may not fit float32, and the likeliest token has all the probability anyway
+
 
 class Past(NamedTuple):
     """What a request has seen and said, as penalties need it."""
@@ -74,7 +76,7 @@ def choose(logits: Float[Tensor, "r v"], settings: Settings, *, uniforms: Float[
     A drawn row lines its tokens up, each as wide as its probability, and takes the one its uniform number falls on.
     """
     chosen = logits.argmax(dim=-1)
-    is_hot = settings.temperature[:, 0] > 0
+    is_hot = settings.temperature[:, 0] > COLDEST
     is_cut = (settings.top_k < logits.shape[1]) | (settings.top_p < 1) | (settings.min_p > 0)
     # What others want must not change in which order a row's tokens are lined up, so the two kinds are never mixed.
     for draw, rows in ((_cut, is_hot & is_cut[:, 0]), (_uncut, is_hot & ~is_cut[:, 0])):

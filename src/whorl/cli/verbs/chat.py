@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from whorl.cli import speaking
-from whorl.cli.options import Drawing, Opening
+from whorl.cli.options import Drafts, Drawing, Opening
 from whorl.cli.terminal import Terminal, error_document
 from whorl.core.errors import WhorlError
 
@@ -40,6 +40,7 @@ class Opener:
 
     once: Annotated[str | None, typer.Option("--once", metavar="TEXT", help="Ask this, print the answer, end.")] = None
     system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help="What the conversation begins with.")] = None
+    drafts: Drafts = None
 
 
 @dataclass
@@ -96,8 +97,8 @@ def chat(terminal: Terminal, what: What = None, *, opener: Opener, drawing: Draw
       whorl chat ./my_model --temperature 0.8 --top-p 0.95
       whorl chat chat --weights int8 --system "Answer in one word."
     """
-    form = speaking.structure(drawing)
-    model = speaking.opened(what, opening)
+    form = speaking.structure(drawing, tell=terminal.remark)
+    model = speaking.opened(what, opening, drafts=opener.drafts)
     conversation = _Conversation(terminal, model, drawing, form, model.talk(system=opener.system))
     if opener.once is not None:
         return 0 if conversation.ask(opener.once) else 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from whorl.cli import speaking
-from whorl.cli.options import Drawing, Opening
+from whorl.cli import searching, speaking
+from whorl.cli.options import Drafts, Drawing, Opening
 from whorl.cli.terminal import Terminal
 from whorl.core.errors import DataError, UsageError
 
@@ -39,6 +39,15 @@ class Asking:
         typer.Option("--prompts", metavar="FILE", help='JSON lines: {"prompt": TEXT} or {"messages": [...]} each.'),
     ] = None
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Answers to each prompt.")] = 1
+    beams: Annotated[
+        int | None,
+        typer.Option("--beams", metavar="N", min=1, help="Look for the likeliest answers with N beams instead of drawing any."),
+    ] = None
+    length_penalty: Annotated[
+        float,
+        typer.Option("--length-penalty", help="With --beams: above 0 prefers longer answers, below 0 shorter ones."),
+    ] = 1.0
+    drafts: Drafts = None
 
 
 class _Wanted(NamedTuple):
@@ -51,8 +60,9 @@ class _Wanted(NamedTuple):
 def generate(terminal: Terminal, prompt: Text = None, *, asking: Asking, drawing: Drawing, opening: Opening) -> int:
     """Go on with a text as a document, or answer a user's turn with --chat. A single answer is shown while it is said.
 
-    With --prompts many are computed side by side and answered in order. With --json every answer is a line. Exit code 1 when an
-    answer failed, or was cut off before it was what --schema, --regex or --choice ask for.
+    With --prompts many are computed side by side and answered in order. With --json every answer is a line. --beams looks for
+    the likeliest answers, the best first, one prompt after the other; nothing is drawn then. Exit code 1 when an answer failed,
+    or was cut off before it was what --schema, --regex or --choice ask for.
 
     Examples:
       whorl generate "The wheel turns"
@@ -60,20 +70,29 @@ def generate(terminal: Terminal, prompt: Text = None, *, asking: Asking, drawing
       whorl generate "Tell me more." --chat --temperature 0.8 --top-p 0.95 --seed 3 -n 4
       whorl generate --prompts prompts.jsonl --max-tokens 64 --json
       whorl generate "Is it well?" --chat --choice yes --choice no
+      whorl generate "The wheel turns" --beams 4 -n 2
+      whorl generate "Say it again: ..." --chat --drafts text
     """
     wanted = _wanted(prompt, asking)
-    form = speaking.structure(drawing)
-    model = speaking.opened(asking.model, opening)
-    asked = [one for each in wanted for one in _asked(model, each, drawing, form=form, n=asking.n)]
-    is_streamed = len(asked) == 1 and not terminal.is_json
-    answers = _streamed(terminal, model, asked[0]) if is_streamed else model.answers(asked)
+    search = searching.search(asking.beams, drawing, n=asking.n, length_penalty=asking.length_penalty, drafts=asking.drafts)
+    form = speaking.structure(drawing, tell=terminal.remark)
+    model = speaking.opened(asking.model, opening, drafts=asking.drafts)
+    copies = 1 if search else asking.n
+    asked = [one for each in wanted for one in _asked(model, each, drawing, form=form, n=copies)]
+    is_streamed = len(asked) == 1 and not terminal.is_json and search is None
+    if search is not None:
+        answers = searching.found(model, asked, search)
+    else:
+        said = _streamed(terminal, model, asked[0]) if is_streamed else model.answers(asked)
+        answers = (searching.Found(place // copies, place % copies, answer, {}) for place, answer in enumerate(said))
     is_well = True
-    for place, answer in enumerate(answers):
-        named = {"prompt": wanted[place // asking.n].name, "answer": place % asking.n}
-        terminal.answer(speaking.answer_document(answer, model, **named), *(() if is_streamed else (answer.text,)))
+    for one in answers:
+        name, answer = wanted[one.place].name, one.answer
+        document = speaking.answer_document(answer, model, prompt=name, answer=one.rank)
+        terminal.answer({**document, **one.more}, *(() if is_streamed else (answer.text,)))
         fault = speaking.complaint(answer, drawing)
         if fault:
-            terminal.remark(fault if len(asked) == 1 else f"{named['prompt']}: {fault}", style="yellow")
+            terminal.remark(fault if len(asked) == 1 else f"{name}: {fault}", style="yellow")
         is_well &= answer.finish not in ("error", "deadline") and not (form and answer.finish == "length")
     return 0 if is_well else 1
 
