@@ -31,6 +31,8 @@ __all__ = [
     "row_from_zero",
     "row_to_words",
     "short_to_words",
+    "tall_from_there",
+    "tall_from_zero",
     "tile_from_there",
     "tile_from_zero",
     "tile_to_words",
@@ -260,6 +262,7 @@ fetch = _step(1, _fetch)
 # (out, its row, left, its row, its step, right, its step, pairs, columns): adds up `pairs` steps of TALL rows (to words), SHORT
 # rows (to floats) or one row times a panel, of which the first `columns` are written.
 tile_to_words, short_to_words, row_to_words = (_tile(tall, "narrow") for tall in (TALL, SHORT, 1))
+tall_from_zero, tall_from_there = _tile(TALL, "start"), _tile(TALL, "go on")
 tile_from_zero, tile_from_there = _tile(SHORT, "start"), _tile(SHORT, "go on")
 row_from_zero, row_from_there = _tile(1, "start"), _tile(1, "go on")
 # (row, the row below, target, columns of the row, of the one below): sixteen pairs.
