@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from toy_tensors import BF16, ROUNDING, assert_near, drawn, exact_gradients
 
-from whorl.model import fused, kernels
+from whorl.model import fused, kernels, norms
 from whorl.model.rope import rotary_table, turn_at
 from whorl.model.seen import seen_bytes
 from whorl.model.turns import HeadNorm
@@ -25,7 +25,7 @@ def test_a_norm_is_rounded_once(rows, width, seed):
 
     out, (grad_x, grad_weight) = exact_gradients(formula, [x, weight], slope.float())
     leaves = [x.clone().requires_grad_(), weight.clone().requires_grad_()]
-    found = kernels.rms_norm(*leaves, eps=1e-5)
+    found = norms.rms_norm(*leaves, eps=1e-5)
     found_x, found_weight = torch.autograd.grad(found, leaves, slope)
     assert_near(found, out)
     assert (found_x.float() - grad_x).abs().max() <= ROUNDING * grad_x.abs().max() + 1e-5

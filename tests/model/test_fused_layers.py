@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from toy_tensors import BF16, ROUNDING, drawn, exact_gradients
 
-from whorl.model import fused_layers, kernels
+from whorl.model import fused_layers, norms
 from whorl.model.team import can_run
 
 pytestmark = pytest.mark.skipif(not can_run(torch.zeros(1, dtype=BF16)), reason="torch runs on other threads here")
@@ -25,7 +25,7 @@ def test_a_layer_norm_is_rounded_once(rows, width, seed, has_bias):
 
     out, (grad_x, *grads) = exact_gradients(formula, [x, *shared], slope.float())
     leaves = [leaf.clone().requires_grad_() for leaf in (x, *shared)]
-    found = kernels.layer_norm(leaves[0], leaves[1], leaves[2] if has_bias else None, eps=1e-5)
+    found = norms.layer_norm(leaves[0], leaves[1], leaves[2] if has_bias else None, eps=1e-5)
     found_x, *found_shared = torch.autograd.grad(found, leaves, slope)
     assert found.dtype is BF16
     assert (found.float() - out).abs().max() <= ROUNDING * out.abs().max() + 1e-4

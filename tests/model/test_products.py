@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whorl.model.head_matrix import head_matrix
+from whorl.model.lanes import TALL
 from whorl.model.layers import product
 from whorl.model.maps import can_map, mapped
-from whorl.model.products import add_gradient_, can_multiply, multiplied, panels_across, panels_along
+from whorl.model.products import add_gradient_, block_of, can_multiply, multiplied, panels_across, panels_along
 
 BF16 = torch.bfloat16
 ROUNDING = 2.0**-8  # of one number to bfloat16, relative
@@ -108,3 +109,15 @@ def test_logits_in_panels_are_those_of_the_matrix():
         total = panels.add_gradient(total, slopes, hidden)
         want = plain.add_gradient(want, slopes.float(), hidden.float())
     torch.testing.assert_close(total, want, atol=1e-3, rtol=1e-4)
+
+
+@settings(deadline=None, max_examples=50)
+@given(rows=st.integers(1, 20_000), threads=st.integers(1, 4))
+def test_blocks_are_whole_tiles_that_divide_evenly_among_threads(rows, threads):
+    torch.set_num_threads(threads)
+    block = block_of(rows)
+    torch.set_num_threads(1)
+    assert block % TALL == 0
+    sizes = [min(block, rows - first) for first in range(0, rows, block)]
+    assert sum(sizes) == rows
+    assert max(sum(sizes[thread::threads]) for thread in range(threads)) <= rows / threads + 48

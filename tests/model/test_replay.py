@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from whorl.model import kernels
+from whorl.model import kernels, norms
 from whorl.model.packs import pack_matrix
 from whorl.model.replay import NotStatic, recorded
 from whorl.model.team import can_run
@@ -35,7 +35,7 @@ def test_a_block_of_loops_sums_and_copies_is_replayed_to_the_bit():
     ones = torch.ones(32)
 
     def formula(x, y):
-        inner = inwards(kernels.rms_norm(x, ones, eps=1e-5), out_dtype=BF16)  # 6 48
+        inner = inwards(norms.rms_norm(x, ones, eps=1e-5), out_dtype=BF16)  # 6 48
         turned = inner.view(6, 3, 16).transpose(0, 1).contiguous().view(6, 48)
         gated = kernels.silu_gated(gates(turned + y, out_dtype=BF16))  # 6 24
         return turned + torch.cat([gated, gated], dim=-1)

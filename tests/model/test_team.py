@@ -53,6 +53,23 @@ def test_rounding_is_torchs_for_every_kind_of_number():
 
 
 @numba.njit
+def _rounded(values, out):
+    for i in range(len(values)):
+        out[i] = team.rounded(values[i])
+
+
+def test_rounding_by_the_processor_differs_only_in_numbers_that_have_no_leading_one():
+    values = np.random.default_rng(1).integers(0, 2**32, 100_000, dtype=np.uint32).view(np.float32)
+    by_hand, by_unit = (np.empty(len(values), np.uint16) for _ in range(2))
+    _narrowed(values, by_hand)
+    _rounded(values, by_unit)
+    is_number, is_tiny = ~np.isnan(values), np.abs(values) < np.float32(2.0**-126)
+    assert (by_hand == by_unit)[is_number & ~is_tiny].all()
+    assert ((by_unit & 0x7FFF)[is_tiny] <= 0x80).all()
+    assert ((by_unit & 0x7FFF)[~is_number] > 0x7F80).all()
+
+
+@numba.njit
 def _raised(values, out):
     for i in range(len(values)):
         out[i] = team.exponential(values[i])
@@ -73,6 +90,22 @@ def test_the_exponential_of_what_is_no_number_is_none_and_far_below_zero_it_vani
     assert np.isnan(out[0])
     assert (out[1:3] < 1e-36).all()
     assert out[3] == 1.0
+
+
+@numba.njit
+def _decayed(values, out):
+    for i in range(len(values)):
+        out[i] = team.decay(values[i])
+
+
+def test_decay_is_the_exponential_of_what_is_not_above_zero():
+    values = np.concatenate([np.linspace(-86, 0, 100_001, dtype=np.float32), np.float32([np.nan, -1e30, -np.inf, -0.0])])
+    out = np.empty_like(values)
+    _decayed(values, out)
+    assert np.abs(out[:100_001] / np.exp(values[:100_001].astype(np.float64)) - 1).max() < 1e-5  # as of the exponential
+    assert np.isnan(out[-4])
+    assert (out[-3:-1] < 1e-36).all()
+    assert out[-1] == out[100_000] == 1.0
 
 
 @numba.njit

@@ -1,9 +1,11 @@
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from toy_training import MODEL
 
 from whorl.core.errors import DataError
@@ -15,12 +17,14 @@ from whorl.train.data import to_rows
 from whorl.train.guard import Guard, Sentry
 from whorl.train.loop import Pieces, check_finite, train
 from whorl.train.objectives import Objective
+from whorl.train.optimizers import Optimizer
 from whorl.train.scaler import LossScale
 from whorl.train.schedules import Moment
+from whorl.train.weights import weights_of
 
 
 class Recorder:
-    """A stepper that changes nothing and keeps the gradients it was given."""
+    """A stepper that changes nothing and keeps the gradients it was given, shrunk as it was told."""
 
     def __init__(self, model):
         self.rates = {"all": 1.0}
@@ -28,11 +32,14 @@ class Recorder:
         self.seen = []
         self.factors = []
         self.moments = []
+        self.shrinks = []
 
-    def step(self, factor, moment=None):
+    def step(self, factor, moment=None, *, shrink=None):
         self.factors.append(factor)
         self.moments.append(moment)
-        self.seen.append({name: parameter.grad.clone() for name, parameter in self.model.named_parameters()})
+        self.shrinks.append(shrink)
+        times = 1.0 if shrink is None else shrink
+        self.seen.append({name: times * parameter.grad for name, parameter in self.model.named_parameters()})
 
     def state(self):
         return {}
@@ -108,6 +115,23 @@ def test_a_gradient_longer_than_the_clip_is_scaled_to_it_and_reported_unscaled(p
     norm = torch.stack([gradient.square().sum() for gradient in pieces.stepper.seen[1].values()]).sum().sqrt()
     assert float(free.grad_norm) == float(clipped.grad_norm) > 0.01
     assert float(norm) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_a_gradient_shorter_than_the_clip_is_not_multiplied_by_anything(pieces):
+    list(train(pieces, 0))
+    assert pieces.stepper.shrinks == [None, None, None]
+
+
+def test_a_clipped_step_of_an_optimizer_is_that_of_the_gradient_clipped_by_torch(pieces):
+    ours, theirs = pieces.model, deepcopy(pieces.model)
+    rate = {"use": "sgd", "rate": 0.5, "momentum": 0.0}
+    stepper = Optimizer.model_validate(rate).build(weights_of(ours), torch.float32)
+    next(iter(train(replace(pieces, stepper=stepper, clip=0.3), 0)))
+    batch = pieces.batch_of(0)
+    (pieces.objective.loss(theirs.train(), to_rows(batch, torch.device("cpu"))) / batch.num_targets).backward()
+    assert nn.utils.clip_grad_norm_(theirs.parameters(), 0.3) > 0.3
+    for our, their in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(our, their - 0.5 * their.grad, rtol=1e-6, atol=1e-7)
 
 
 def test_a_step_without_targets_has_a_gradient_of_zero(pieces):

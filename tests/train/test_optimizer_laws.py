@@ -1,5 +1,7 @@
 """Laws of every optimizer behind the door, plain and with every option."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -48,9 +50,10 @@ def moment(step):
 
 
 def descend(weights, stepper, steps):
+    """Every third step's gradient is clipped."""
     for step in steps:
         loss_of(weights)
-        stepper.step(1 / (1 + 0.1 * step), moment(step))
+        stepper.step(1 / (1 + 0.1 * step), moment(step), shrink=None if step % 3 else torch.tensor(0.3))
 
 
 def build(written, weights, dtype=torch.float32):
@@ -67,6 +70,17 @@ def values(weights):
 
 def copied(state):
     return {name: tensor.clone() for name, tensor in state.items()}
+
+
+def pushed(weight, step):
+    """A gradient of the weight's shape, the same for every weight of its name."""
+    generator = torch.Generator().manual_seed(100 * step + len(weight.name))
+    return torch.randn(weight.tensor.shape, generator=generator)
+
+
+def assert_near(found, wanted):
+    """Within a millionth of the largest entry: others can be what is left of a difference."""
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6 * float(wanted.abs().max()))
 
 
 def without_gradient(weights):
@@ -132,6 +146,53 @@ def test_gradients_stay_as_they_are(written):
     before = [weight.tensor.grad.clone() for weight in weights]
     build(written, weights).step(1.0, moment(0))
     assert all(torch.equal(weight.tensor.grad, gradient) for weight, gradient in zip(weights, before, strict=True))
+
+
+@every_variant
+@pytest.mark.parametrize("scale", [1.0, 2.0**-16], ids=["plain", "unscaled"])
+def test_a_shrink_counts_as_gradients_that_were_multiplied_before(written, scale):
+    """And does not outlast its step. Kernels divide by its inverse, so roundings differ: a few parts in ten million."""
+    ours, theirs = drawn(), drawn()
+    steppers = build(written, ours), build(written, theirs)
+    for step, shrink in enumerate((0.7, None, 1e-3, 0.9, None)):
+        times = scale if shrink is None else scale * shrink
+        for weight, other in zip(ours, theirs, strict=True):
+            weight.tensor.grad = pushed(weight, step) / scale
+            other.tensor.grad = weight.tensor.grad * times
+        steppers[0].step(1.0, moment(step), shrink=None if times == 1 else torch.tensor(times))
+        steppers[1].step(1.0, moment(step))
+        for weight, other in zip(ours, theirs, strict=True):
+            assert_near(weight.tensor.grad, other.tensor.grad)
+    for weight, other in zip(ours, theirs, strict=True):
+        assert_near(weight.tensor.detach(), other.tensor.detach())
+    for key, tensor in steppers[0].state().items():
+        assert_near(tensor, steppers[1].state()[key])
+
+
+@every_variant
+def test_a_shrink_of_one_is_none_to_the_bit(written):
+    found = []
+    for shrink in (None, torch.tensor(1.0)):
+        weights = drawn()
+        stepper = build(written, weights)
+        for step in range(3):
+            for weight in weights:
+                weight.tensor.grad = pushed(weight, step)
+            stepper.step(1.0, moment(step), shrink=shrink)
+        found.append({**values(weights), **stepper.state(), **{f"{w.name}.grad": w.tensor.grad for w in weights}})
+    assert all(torch.equal(tensor, found[1][key]) for key, tensor in found[0].items())
+
+
+@every_variant
+@pytest.mark.parametrize("shrink", [0.0, math.inf, math.nan])
+def test_a_shrink_that_is_no_number_to_multiply_by_is_as_bad_as_gradients_multiplied_by_it(written, shrink):
+    ours, theirs = drawn(), drawn()
+    for weight, other in zip(ours, theirs, strict=True):
+        weight.tensor.grad = pushed(weight, 0)
+        other.tensor.grad = weight.tensor.grad * shrink
+    build(written, ours).step(1.0, moment(0), shrink=torch.tensor(shrink))
+    build(written, theirs).step(1.0, moment(0))
+    assert all(torch.equal(w.tensor.isfinite(), o.tensor.isfinite()) for w, o in zip(ours, theirs, strict=True))
 
 
 @every_optimizer

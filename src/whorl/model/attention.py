@@ -13,6 +13,7 @@ from whorl.model.config import ModelConfig
 from whorl.model.kernels import Heads, turned_heads
 from whorl.model.layers import Linear, Product, RMSNorm, product
 from whorl.model.rope import Turn
+from whorl.model.turned_maps import can_turn, turned_maps
 from whorl.model.turns import HeadNorm
 
 __all__ = ["Attention", "Look", "Mixer", "Sight"]
@@ -72,6 +73,9 @@ class Attention(nn.Module):
     def _projected(self, x: Float[Tensor, "b t d"], turn: Turn | None) -> Heads:
         """Queries, keys and values, heads first, normed and turned to their place."""
         weights, biases = (self.q.weight, self.k.weight, self.v.weight), (self.q.bias, self.k.bias, self.v.bias)
+        is_plain = turn is not None and self.q_norm is None and self.q.bias is None and self.product is product
+        if turn is not None and is_plain and can_turn(x, weights, turn):
+            return turned_maps(x, weights, turn)
         fused = self.product(x, weights, biases)
         if self.norms_whole:
             fused = self._whole_normed(fused)

@@ -1,8 +1,8 @@
 """model/fused: what torch does in many passes over memory on a CPU, in one: a norm, softmax and its slopes, losses.
 
 bfloat16 in, float32 arithmetic, one rounding at the end; a row's result depends on that row alone. Plain functions on tensors:
-gradients are wired up in model/kernels, which also has the torch operations to use where these cannot run (`can_run`). Every
-tensor must be contiguous.
+gradients are wired up in model/kernels and model/norms, which also have the torch operations to use where these cannot run
+(`can_run`). Every tensor must be contiguous.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from whorl.model.team import (
     can_run,
     claimed,
     clear_row,
-    exponential,
+    decay,
     floats,
     inline,
     kept,
@@ -51,12 +51,15 @@ def normed(x: BFloat16[Tensor, "... d"], weight: Float[Tensor, " d"], *, eps: fl
     return out, scale
 
 
-def normed_backward(x: Tensor, weight: Tensor, *, scale: Tensor, grad: Tensor) -> tuple[Tensor, Float[Tensor, " d"]]:
-    """Gradients of x and weight."""
+def normed_backward(
+    x: Tensor, weight: Tensor, *, scale: Tensor, grad: Tensor, straight: Tensor | None = None
+) -> tuple[Tensor, Float[Tensor, " d"]]:
+    """Gradients of x and weight; `straight` is what x has besides from elsewhere, added before the one rounding."""
     d, rows = x.shape[-1], x.numel() // x.shape[-1]
     chunk = max(1, -(-rows // 64))  # each chunk adds up its own share of the weight's gradient
     grad_x, shares = torch.empty_like(x), torch.zeros(-(-rows // chunk), d)
-    _NORM_BACK.run(rows, chunk, x, weight, scale, grad, grad_x, shares, d)
+    added = x if straight is None else straight  # x is read and not added
+    _NORM_BACK.run(rows, chunk, x, weight, scale, grad, grad_x, shares, d, added, int(straight is not None))
     return grad_x, shares.sum(0)
 
 
@@ -116,6 +119,7 @@ def _NORM_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
     d = p[10]
     x, w, scale = words(p[4], p[2], d), floats(p[5], 1, d), floats(p[6], 1, p[2])
     g, out, share = words(p[7], p[2], d), words(p[8], p[2], d), floats(p[9], p[2] // p[3] + 1, d)
+    straight, is_added = words(p[11], p[2], d), np.uint8(p[12])
     first, end = claimed(p)
     while first < end:
         mine = first // p[3]
@@ -127,7 +131,8 @@ def _NORM_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
             for j in range(d):
                 step = wide(g[r, j]) * by
                 share[mine, j] += step * wide(x[r, j])
-                out[r, j] = narrow(step * w[0, j] - wide(x[r, j]) * by * back)
+                past = kept(wide(straight[r, j]), is_added)
+                out[r, j] = narrow(step * w[0, j] - wide(x[r, j]) * by * back + past)
         first, end = claimed(p)
 
 
@@ -154,7 +159,7 @@ def _sortable(word):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 def _softmax_row(row, seen, pad, scale):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     top, total = _largest(row, seen), np.float32(0)
     for j in range(len(row)):
-        e = kept(exponential((wide(row[j]) - top) * scale), seen[j])
+        e = kept(decay((wide(row[j]) - top) * scale), seen[j])
         pad[j] = e
         total += e
     narrow_row(pad, np.float32(1) / total, row)
@@ -229,7 +234,7 @@ def _loss_row(row, pad, target, loss):  # type: ignore[no-untyped-def]  # noqa: 
     top = wide(_sortable(key))
     total, chosen = np.float32(0), wide(row[target])
     for j in range(len(row)):
-        pad[j] = exponential(wide(row[j]) - top)
+        pad[j] = decay(wide(row[j]) - top)
         total += pad[j]
     loss[0] = np.log(total) + top - chosen
     by = np.float32(1) / total

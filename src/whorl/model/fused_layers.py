@@ -1,7 +1,7 @@
 """model/fused_layers: layer norm in one pass over memory, as encoders want it.
 
 bfloat16 in, float32 arithmetic, one rounding at the end; a row's result depends on that row alone. Gradients are wired up in
-model/kernels. Every tensor must be contiguous.
+model/norms. Every tensor must be contiguous.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import BFloat16, Float
 from torch import Tensor
 
-from whorl.model.team import Loop, claimed, floats, narrow, number, rows_at_once, wide, words
+from whorl.model.team import Loop, claimed, floats, kept, narrow, number, rows_at_once, wide, words
 
 __all__ = ["layer_normed", "layer_normed_backward"]
 
@@ -25,13 +25,14 @@ def layer_normed(
 
 
 def layer_normed_backward(
-    x: Tensor, weight: Tensor, *, stats: Tensor, grad: Tensor
+    x: Tensor, weight: Tensor, *, stats: Tensor, grad: Tensor, straight: Tensor | None = None
 ) -> tuple[Tensor, Float[Tensor, " d"], Float[Tensor, " d"]]:
-    """Gradients of x, weight and bias."""
+    """Gradients of x, weight and bias; `straight` as in fused.normed_backward."""
     d, rows = x.shape[-1], x.numel() // x.shape[-1]
     chunk = max(1, -(-rows // 64))  # each chunk adds up its own share of the gradients that all rows share
     grad_x, shares = torch.empty_like(x), torch.zeros(-(-rows // chunk), 2 * d)
-    _NORM_BACK.run(rows, chunk, x, weight, stats, grad, grad_x, shares, d)
+    added = x if straight is None else straight  # x is read and not added
+    _NORM_BACK.run(rows, chunk, x, weight, stats, grad, grad_x, shares, d, added, int(straight is not None))
     both = shares.sum(0)
     return grad_x, both[:d], both[d:]
 
@@ -63,6 +64,7 @@ def _NORM_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
     d = p[10]
     x, w, stats = words(p[4], p[2], d), floats(p[5], 1, d), floats(p[6], 2, p[2])
     g, out, share = words(p[7], p[2], d), words(p[8], p[2], d), floats(p[9], p[2] // p[3] + 1, 2 * d)
+    straight, is_added = words(p[11], p[2], d), np.uint8(p[12])
     first, end = claimed(p)
     while first < end:
         mine = first // p[3]
@@ -78,5 +80,6 @@ def _NORM_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
                 slope, away = wide(g[r, j]), wide(x[r, j]) - mean
                 share[mine, j] += slope * away * by
                 share[mine, d + j] += slope
-                out[r, j] = narrow(by * (slope * w[0, j] - level - away * along))
+                past = kept(wide(straight[r, j]), is_added)
+                out[r, j] = narrow(by * (slope * w[0, j] - level - away * along) + past)
         first, end = claimed(p)

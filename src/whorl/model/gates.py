@@ -11,9 +11,9 @@ import torch
 from jaxtyping import BFloat16
 from torch import Tensor
 
-from whorl.model.team import Loop, claimed, exponential, inline, narrow, rows_at_once, wide, words
+from whorl.model.team import Loop, claimed, exponential, inline, rounded, rows_at_once, wide, words
 
-__all__ = ["GELU", "SILU", "gated", "gated_backward"]
+__all__ = ["GELU", "SILU", "gate_row", "gate_row_back", "gated", "gated_backward"]
 
 SILU: Final = 0  # the activations, as the loops are told; gelu is the exact one
 GELU: Final = 1
@@ -40,11 +40,8 @@ def _GATE(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802 - co
     both, out = words(p[4], p[2], 2 * width), words(p[5], p[2], width)
     first, end = claimed(p)
     while first < end:
-        for r in range(first, end):  # chosen once a row: a choice for each number would keep numbers from going side by side
-            if activation == SILU:
-                _silu(both[r, :width], both[r, width:], out[r])
-            else:
-                _gelu(both[r, :width], both[r, width:], out[r])
+        for r in range(first, end):
+            gate_row(both[r, :width], both[r, width:], out[r], activation)
         first, end = claimed(p)
 
 
@@ -55,18 +52,33 @@ def _GATE_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
     first, end = claimed(p)
     while first < end:
         for r in range(first, end):
-            if activation == SILU:
-                _silu_back(both[r, :width], both[r, width:], grad[r], out[r, :width], out[r, width:])
-            else:
-                _gelu_back(both[r, :width], both[r, width:], grad[r], out[r, :width], out[r, width:])
+            gate_row_back(both[r, :width], both[r, width:], grad[r], out[r, :width], out[r, width:], activation)
         first, end = claimed(p)
+
+
+@inline
+def gate_row(gate, up, out, activation):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """A row of gated numbers. Chosen once a row: a choice for each number would keep numbers from going side by side."""
+    if activation == SILU:
+        _silu(gate, up, out)
+    else:
+        _gelu(gate, up, out)
+
+
+@inline
+def gate_row_back(gate, up, grad, grad_gate, grad_up, activation):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """A row of gradients of both sides."""
+    if activation == SILU:
+        _silu_back(gate, up, grad, grad_gate, grad_up)
+    else:
+        _gelu_back(gate, up, grad, grad_gate, grad_up)
 
 
 @inline
 def _silu(gate, up, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     for i in range(len(out)):
         x = wide(gate[i])
-        out[i] = narrow(x / (np.float32(1) + exponential(-x)) * wide(up[i]))
+        out[i] = rounded(x / (np.float32(1) + exponential(-x)) * wide(up[i]))
 
 
 @inline
@@ -75,8 +87,8 @@ def _silu_back(gate, up, grad, grad_gate, grad_up):  # type: ignore[no-untyped-d
         x, g = wide(gate[i]), wide(grad[i])
         open_by = np.float32(1) / (np.float32(1) + exponential(-x))
         passed = x * open_by
-        grad_up[i] = narrow(g * passed)
-        grad_gate[i] = narrow(g * wide(up[i]) * (open_by + passed * (np.float32(1) - open_by)))
+        grad_up[i] = rounded(g * passed)
+        grad_gate[i] = rounded(g * wide(up[i]) * (open_by + passed * (np.float32(1) - open_by)))
 
 
 @inline
@@ -84,7 +96,7 @@ def _gelu(gate, up, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
     for i in range(len(out)):
         x = wide(gate[i])
         below, _ = _below(x)
-        out[i] = narrow(x * below * wide(up[i]))
+        out[i] = rounded(x * below * wide(up[i]))
 
 
 @inline
@@ -92,8 +104,8 @@ def _gelu_back(gate, up, grad, grad_gate, grad_up):  # type: ignore[no-untyped-d
     for i in range(len(grad)):
         x, g = wide(gate[i]), wide(grad[i])
         below, density = _below(x)
-        grad_up[i] = narrow(g * x * below)
-        grad_gate[i] = narrow(g * wide(up[i]) * (below + x * density * np.float32(0.3989422804)))
+        grad_up[i] = rounded(g * x * below)
+        grad_gate[i] = rounded(g * wide(up[i]) * (below + x * density * np.float32(0.3989422804)))
 
 
 @inline

@@ -15,39 +15,20 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from whorl.model import fused as one_pass
-from whorl.model import fused_layers, gates, sighted, turns
+from whorl.model import gates, sighted, turns
+from whorl.model.norms import inverse_rms
 from whorl.model.rope import Turn
 from whorl.model.seen import bytes_seen
 from whorl.model.turns import HeadNorm
 
-__all__ = ["Heads", "attended", "gelu_gated", "layer_norm", "rms_norm", "silu_gated", "squared_relu", "stacked", "turned_heads"]
+__all__ = ["Heads", "attended", "gelu_gated", "silu_gated", "squared_relu", "stacked", "turned_heads"]
 
 Heads = tuple[Float[Tensor, "b h t c"], Float[Tensor, "b k t c"], Float[Tensor, "b k t c"]]  # queries, keys, values
-
-
-def rms_norm(x: Float[Tensor, "... d"], weight: Float[Tensor, " d"], *, eps: float) -> Float[Tensor, "... d"]:
-    """x / sqrt(mean(x^2) + eps) * weight over the last axis, in the dtype of x."""
-    is_one_pass = one_pass.can_run(x) and weight.dtype is torch.float32
-    apply: Any = _OnePassNorm.apply if is_one_pass else _Norm.apply  # untyped in torch, here and below
-    out: Tensor = apply(x, weight, eps)
-    return out
 
 
 def silu_gated(both: Float[Tensor, "... f"]) -> Float[Tensor, "... e"]:
     """gate / (1 + exp(-gate)) * up, of gates and behind them ups."""
     return _gated(both, gates.SILU, functional.silu)
-
-
-def layer_norm(
-    x: Float[Tensor, "... d"], weight: Float[Tensor, " d"], bias: Float[Tensor, " d"] | None, *, eps: float
-) -> Float[Tensor, "... d"]:
-    """(x - mean(x)) / sqrt(var(x) + eps) * weight (+ bias) over the last axis, in the dtype of x."""
-    if not (one_pass.can_run(x) and weight.dtype is torch.float32):
-        given = None if bias is None else bias.to(x.dtype)
-        return functional.layer_norm(x, x.shape[-1:], weight.to(x.dtype), given, eps)
-    apply: Any = _OnePassLayerNorm.apply
-    out: Tensor = apply(x, weight, bias, eps)
-    return out
 
 
 def gelu_gated(both: Float[Tensor, "... f"]) -> Float[Tensor, "... e"]:
@@ -102,46 +83,6 @@ def turned_heads(fused: Float[Tensor, "b t n c"], turn: Turn, *, num_kv: int, no
     return heads
 
 
-def _inverse_rms(x: Tensor, eps: float) -> Tensor:
-    """1 / sqrt(mean(x^2) + eps) over the last axis, kept, in the dtype of x."""
-    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True).float()
-    return (norm.square() / x.shape[-1] + eps).rsqrt().to(x.dtype)
-
-
-class _Norm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:  # noqa: ANN401 - autograd's context has no type
-        scale, cast = _inverse_rms(x, eps), weight.to(x.dtype)
-        unit = x * scale
-        ctx.save_for_backward(unit, scale, cast)
-        ctx.weight_dtype = weight.dtype
-        return unit * cast
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
-        unit, scale, weight = ctx.saved_tensors
-        per_weight = grad * unit
-        along = torch.matmul(per_weight, weight.unsqueeze(-1))  # ... 1: d times the mean of grad * weight * unit
-        grad_x = (grad * weight).addcmul_(unit, along, value=-1.0 / unit.shape[-1]).mul_(scale)
-        return grad_x, per_weight.flatten(0, -2).sum(0).to(ctx.weight_dtype), None
-
-
-class _OnePassNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:  # noqa: ANN401
-        x, weight = x.contiguous(), weight.detach()
-        out, scale = one_pass.normed(x, weight, eps=eps)
-        ctx.save_for_backward(x, weight, scale)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
-        x, weight, scale = ctx.saved_tensors
-        return *one_pass.normed_backward(x, weight, scale=scale, grad=grad.contiguous()), None
-
-
 def _gated(both: Tensor, activation: int, in_torch: Callable[[Tensor], Tensor]) -> Tensor:
     """activation(gate) * up, the activation by its number in model/gates and by torch."""
     if not one_pass.can_run(both):
@@ -180,24 +121,6 @@ class _Stacked(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         return None, *(part.to(dtype) for part, dtype in zip(torch.split(grad, ctx.sizes), ctx.dtypes, strict=True))
-
-
-class _OnePassLayerNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:  # noqa: ANN401
-        x, weight = x.contiguous(), weight.detach()
-        shift = torch.zeros_like(weight) if bias is None else bias.detach()
-        out, stats = fused_layers.layer_normed(x, weight, shift, eps=eps)
-        ctx.save_for_backward(x, weight, stats)
-        ctx.has_bias = bias is not None
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        x, weight, stats = ctx.saved_tensors
-        slopes = fused_layers.layer_normed_backward(x, weight, stats=stats, grad=grad.contiguous())
-        return slopes[0], slopes[1], slopes[2] if ctx.has_bias else None, None
 
 
 class _Attend(torch.autograd.Function):
@@ -291,7 +214,7 @@ class _TurnedHeads(torch.autograd.Function):
         turning, values = fused[:, :, : num_q + num_kv], fused[:, :, num_q + num_kv :]
         unit, scale, cast, normed = None, None, None, turning
         if weight is not None:
-            scale, cast = _inverse_rms(turning, eps), weight.to(fused.dtype)
+            scale, cast = inverse_rms(turning, eps), weight.to(fused.dtype)
             unit = turning * scale
             normed = unit * cast
         ctx.save_for_backward(unit, scale, cast, *turn)

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whorl.model.config import Activation, ModelConfig
-from whorl.model.kernels import gelu_gated, layer_norm, rms_norm, silu_gated, squared_relu, stacked
+from whorl.model.gated_maps import can_feed, fed
+from whorl.model.kernels import gelu_gated, silu_gated, squared_relu, stacked
 from whorl.model.maps import can_map, mapped
+from whorl.model.norms import Beside, layer_norm, layer_norm_beside, rms_norm, rms_norm_beside
 
 __all__ = [
     "ACTIVATIONS",
@@ -22,6 +24,8 @@ __all__ = [
     "GatedMLP",
     "LayerNorm",
     "Linear",
+    "NoNorm",
+    "Norm",
     "Product",
     "RMSNorm",
     "bias_of",
@@ -87,6 +91,10 @@ class RMSNorm(nn.Module):
         """The normalised vectors, in the dtype of x."""
         return rms_norm(x, self.weight, eps=self.eps)
 
+    def beside(self, x: Float[Tensor, "... d"]) -> Beside:
+        """x and its norm, for who goes on with both."""
+        return rms_norm_beside(x, self.weight, eps=self.eps)
+
 
 class LayerNorm(nn.Module):
     """(x - mean(x)) / std(x) * weight (+ bias) over the last axis. https://arxiv.org/abs/1607.06450"""
@@ -101,11 +109,30 @@ class LayerNorm(nn.Module):
         """The normalised vectors, in the dtype of x."""
         return layer_norm(x, self.weight, self.bias, eps=self.eps)
 
+    def beside(self, x: Float[Tensor, "... d"]) -> Beside:
+        """x and its norm, for who goes on with both."""
+        return layer_norm_beside(x, self.weight, self.bias, eps=self.eps)
 
-def build_norm(config: ModelConfig, *, present: bool = True) -> nn.Module:
-    """The norm over the residual stream that the config's axes name; the identity where there is none."""
+
+class NoNorm(nn.Module):
+    """Where another model has a norm, nothing."""
+
+    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """What was given."""
+        return x
+
+    def beside(self, x: Float[Tensor, "... d"]) -> Beside:
+        """It twice."""
+        return Beside(x, x)
+
+
+Norm = RMSNorm | LayerNorm | NoNorm
+
+
+def build_norm(config: ModelConfig, *, present: bool = True) -> Norm:
+    """The norm over the residual stream that the config's axes name."""
     if not present:
-        return nn.Identity()
+        return NoNorm()
     if config.norm == "rms":
         return RMSNorm(config.width, config.norm_eps)
     return LayerNorm(config.width, config.norm_eps, bias=config.norm_bias)
@@ -160,11 +187,16 @@ class GatedMLP(nn.Module):
         self.gate = Linear(config.width, config.mlp_width, bias=config.mlp_bias)
         self.up = Linear(config.width, config.mlp_width, bias=config.mlp_bias)
         self.down = Linear(config.mlp_width, config.width, bias=config.mlp_bias)
+        self.activation: Activation = config.activation
         self.gated = gate_of(config.activation)
         self.product: Product = product  # of gate and up at once; see Linear
 
     def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         """What the block adds to the residual stream."""
+        weights = self.gate.weight, self.up.weight, self.down.weight
+        is_plain = self.gate.bias is None and self.product is product and self.down.product is product
+        if is_plain and can_feed(x, weights, self.activation):
+            return fed(x, weights, self.activation)
         both = self.product(x, (self.gate.weight, self.up.weight), (self.gate.bias, self.up.bias))
         out: Tensor = self.down(self.gated(both))
         return out

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from whorl.model.lanes import LANES
 from whorl.model.products import add_gradient_, can_multiply, multiplied, panels_across, panels_along
 
-__all__ = ["can_map", "mapped"]
+__all__ = ["can_map", "mapped", "weight_gradients"]
 
 _FEWEST = 64  # vectors worth bringing weights into panels for
 
@@ -65,7 +65,14 @@ class _Map(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = multiplied(flat, panels_along(tuple(weights)), columns=x.shape[1]).view(*grad.shape[:-1], x.shape[1])
         if any(ctx.needs_input_grad[1:]):
-            whole = add_gradient_(x.new_empty(flat.shape[1], x.shape[1], dtype=torch.float32), flat, x, is_fresh=True)
-            parts = torch.split(whole, [len(weight) for weight in weights])
-            slopes = [part.to(weight.dtype) for part, weight in zip(parts, weights, strict=True)]
+            slopes = [*weight_gradients(weights, flat, x)]
         return grad_x, *slopes
+
+
+def weight_gradients(
+    weights: Sequence[Float[Tensor, "_ i"]], grad: BFloat16[Tensor, "n o"], x: BFloat16[Tensor, "n i"]
+) -> list[Float[Tensor, "_ i"]]:
+    """Of weights one below another, each in its dtype."""
+    whole = add_gradient_(x.new_empty(grad.shape[1], x.shape[1], dtype=torch.float32), grad, x, is_fresh=True)
+    parts = torch.split(whole, [len(weight) for weight in weights])
+    return [part.to(weight.dtype) for part, weight in zip(parts, weights, strict=True)]

@@ -12,17 +12,18 @@ from torch import Tensor
 
 from whorl.model.team import inline
 
-__all__ = ["EDGES", "bytes_seen", "first_seen", "last_seen", "seen_bytes"]
+__all__ = ["EDGES", "bytes_seen", "first_seen", "has_holes", "last_seen", "seen_bytes"]
 
-EDGES: Final = 8  # bytes before each row of a mask: the first column seen and the last, int32 each
+EDGES: Final = 12  # bytes before each row of a mask: the first column seen, the last, and how many are, int32 each
 
 
 def seen_bytes(seen: Bool[Tensor, "b t s"]) -> UInt8[Tensor, "b t w"]:
-    """A mask (b or 1, t, s) as loops read it: the first and last column that each row sees, then a byte for each."""
+    """A mask (b or 1, t, s) as loops read it: the first and last column that each row sees and how many, then a
+    byte for each."""
     columns = torch.arange(seen.shape[-1], dtype=torch.int32)
     first = torch.where(seen, columns, seen.shape[-1]).amin(-1, keepdim=True)
     last = torch.where(seen, columns, -1).amax(-1, keepdim=True)
-    edges = torch.cat([first, last], dim=-1).to(torch.int32)
+    edges = torch.cat([first, last, seen.sum(-1, keepdim=True)], dim=-1).to(torch.int32)
     return torch.cat([edges.view(torch.uint8), seen.to(torch.uint8)], dim=-1)
 
 
@@ -41,6 +42,12 @@ def first_seen(row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - c
 def last_seen(row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """The last column that a row of a mask's bytes sees; -1 if it sees none."""
     return _edge(row, 4)
+
+
+@inline
+def has_holes(row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Whether a row of a mask's bytes does not see all columns from its first to its last."""
+    return _edge(row, 8) <= last_seen(row) - first_seen(row)
 
 
 @inline

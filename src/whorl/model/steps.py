@@ -14,8 +14,10 @@ scale * (level - 8) + middle. Middles meet the sums of the vectors' groups.
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from llvmlite import binding, ir  # type: ignore[import-untyped]
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils as _cgutils
+
+from whorl.model.team import HAS_BFLOAT, BFloat
 
 __all__ = [
     "FLOATS",
@@ -47,23 +49,8 @@ FLOATS: Any = ir.VectorType(_F32, LANES)
 _INTS: Any = ir.VectorType(_I32, LANES)
 _ZERO = ir.Constant(_I64, 0)
 _WORDS: Any = ir.VectorType(_I16, 2 * LANES)
-
-
-class _BFloat(ir.Type):  # type: ignore[misc]
-    """LLVM's bfloat, which llvmlite does not name."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BFloat)
-
-    def __hash__(self) -> int:
-        return hash(_BFloat)
-
-
-_PAIRS: Any = ir.VectorType(_BFloat(), 2 * LANES)
-HAS_DOT: Final = bool(binding.get_host_cpu_features().get("avx512bf16", False))
+_PAIRS: Any = ir.VectorType(BFloat(), 2 * LANES)
+HAS_DOT: Final = HAS_BFLOAT
 
 
 class Kind(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import numba
 import numpy as np
 import torch
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 from torch import Tensor
@@ -28,7 +28,9 @@ from whorl.core.kernels import callback
 
 __all__ = [
     "FAST",
+    "HAS_BFLOAT",
     "HEAD",
+    "BFloat",
     "Call",
     "Loop",
     "as_number",
@@ -38,6 +40,7 @@ __all__ = [
     "claimed",
     "clear_row",
     "copy_row",
+    "decay",
     "exponential",
     "float_of",
     "floats",
@@ -50,6 +53,7 @@ __all__ = [
     "narrow_row",
     "number",
     "parallel",
+    "rounded",
     "rows_at_once",
     "sortable",
     "taken",
@@ -61,6 +65,7 @@ __all__ = [
 FAST: Final = frozenset({"reassoc", "contract", "arcp", "nsz"})
 HEAD: Final = 4  # numbers every loop is given before its own: rows claimed, where that is written, rows, rows of a chunk
 
+HAS_BFLOAT: Final = bool(binding.get_host_cpu_features().get("avx512bf16", False))  # whether the processor knows it
 _CHUNK: Final = 16_384  # numbers a thread claims at a time
 
 _array: Any = numba.carray  # type: ignore[attr-defined]
@@ -161,9 +166,23 @@ def _cast(result: Any, argument: Any, convert: Callable[[Any, Any, Any], Any]) -
     return intrinsic(typed)
 
 
+class BFloat(ir.Type):  # type: ignore[misc]
+    """LLVM's bfloat, which llvmlite does not name."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BFloat)
+
+    def __hash__(self) -> int:
+        return hash(BFloat)
+
+
 float_of = _cast(types.float32, types.int32, lambda _, b, x: b.bitcast(x, ir.FloatType()))
 _double_of = _cast(types.float64, types.int64, lambda _, b, x: b.bitcast(x, ir.DoubleType()))
 bits_of = _cast(types.uint32, types.float32, lambda _, b, x: b.bitcast(x, ir.IntType(32)))
+_rounded = _cast(types.uint16, types.float32, lambda _, b, x: b.bitcast(b.fptrunc(x, BFloat()), ir.IntType(16)))
 _memory = _cast(types.voidptr, types.int64, lambda c, b, x: b.inttoptr(x, c.get_value_type(types.voidptr)))
 _claim = _cast(  # add one to the number at an address, whoever else does so at the moment; what it was before
     types.int64,
@@ -238,6 +257,13 @@ def narrow(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 
 
 @inline
+def rounded(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """As `narrow`, by the processor's own instruction where it has one, which takes what is below 2^-126 as 0. A quarter faster
+    in loops that compute much, slower in those that only bring numbers from one place to another."""
+    return _rounded(value) if HAS_BFLOAT else narrow(value)
+
+
+@inline
 def copy_row(source, target):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Fill a row with the numbers of another."""
     for i in range(len(target)):
@@ -284,5 +310,21 @@ def exponential(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     p = p * f + np.float32(5.550332471162809e-2)
     p = p * f + np.float32(2.402264791363012e-1)
     p = p * f + np.float32(6.931472028550421e-1)
+    p = p * f + np.float32(1.0)
+    return float_of((np.int32(n) + np.int32(127)) << np.int32(23)) * p
+
+
+@inline
+def decay(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """e^x of what is not above 0, exactly 1 of 0; otherwise as `exponential`, in fewer steps."""
+    y = x * np.float32(1.4426950408889634)
+    y = np.float32(-125.0) if y < np.float32(-125.0) else y  # what is not a number must stay none
+    n = np.floor(y)
+    f = y - n  # 0 to 1, where the polynomial is off by 8e-8 at most
+    p = np.float32(1.867130213333509e-3)
+    p = p * f + np.float32(9.017030018761196e-3)
+    p = p * f + np.float32(5.579991332068881e-2)
+    p = p * f + np.float32(0.24016445009570084)
+    p = p * f + np.float32(0.6931513118094639)
     p = p * f + np.float32(1.0)
     return float_of((np.int32(n) + np.int32(127)) << np.int32(23)) * p

@@ -40,8 +40,10 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "b t d"], sight: Sight) -> Float[Tensor, "b t d"]:
         """The residual stream after this block."""
-        x = x + self.drop(self.attn(self.attn_norm(x), sight))
-        out: Tensor = x + self.drop(self.mlp(self.mlp_norm(x)))
+        x, normed = self.attn_norm.beside(x)
+        x = x + self.drop(self.attn(normed, sight))
+        x, normed = self.mlp_norm.beside(x)
+        out: Tensor = x + self.drop(self.mlp(normed))
         return out
 
 

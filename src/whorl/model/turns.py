@@ -13,7 +13,7 @@ from torch import Tensor
 
 from whorl.model.team import Loop, claimed, copy_row, floats, inline, narrow, number, rows_at_once, wide, words
 
-__all__ = ["HeadNorm", "normed_backward", "turned", "turned_backward"]
+__all__ = ["HeadNorm", "normed_backward", "table_shape", "turn_head", "turned", "turned_backward"]
 
 _SHARES = 64  # parts of the rows, each of which adds up its own share of what all rows share
 
@@ -35,7 +35,9 @@ def turned(
     num_q = n - 2 * num_kv
     q, k, v = (fused.new_empty(b, heads, t, c) for heads in (num_q, num_kv, num_kv))
     scale = torch.empty(b * t, num_q + num_kv) if norm else torch.empty(0, num_q + num_kv)
-    _TURN.run(b * t, rows_at_once(n * c), fused, q, k, v, cos, sin, t, num_q, num_kv, c, *_table(cos), *_normed(norm), scale)
+    _TURN.run(
+        b * t, rows_at_once(n * c), fused, q, k, v, cos, sin, t, num_q, num_kv, c, *table_shape(cos), *_normed(norm), scale
+    )
     return (q, k, v), scale
 
 
@@ -45,7 +47,9 @@ def turned_backward(grads: tuple[Tensor, Tensor, Tensor], *, cos: Tensor, sin: T
     b, num_q, t, c = q.shape
     num_kv = k.shape[1]
     out = q.new_empty(b, t, num_q + 2 * num_kv, c)
-    _TURN_BACK.run(b * t, rows_at_once(c * (num_q + 2 * num_kv)), out, q, k, v, cos, sin, t, num_q, num_kv, c, *_table(cos))
+    _TURN_BACK.run(
+        b * t, rows_at_once(c * (num_q + 2 * num_kv)), out, q, k, v, cos, sin, t, num_q, num_kv, c, *table_shape(cos)
+    )
     return out
 
 
@@ -64,13 +68,13 @@ def normed_backward(
     num_kv, out = k.shape[1], torch.empty_like(fused)
     chunk = max(1, -(-b * t // _SHARES))
     shares = torch.zeros(-(-b * t // chunk), 2 * c)
-    own = (*_table(cos), *_normed(norm), scale, fused, shares)
+    own = (*table_shape(cos), *_normed(norm), scale, fused, shares)
     _NORM_BACK.run(b * t, chunk, out, q, k, v, cos, sin, t, n - 2 * num_kv, num_kv, c, *own)
     both = shares.sum(0)
     return out, both[:c], both[c:]
 
 
-def _table(cos: Tensor) -> tuple[int, int]:
+def table_shape(cos: Tensor) -> tuple[int, int]:
     """Numbers from one place of a rotary table to the next, and how many places it has."""
     return cos.stride(1), cos.shape[0] * cos.shape[1]
 
@@ -80,7 +84,7 @@ def _normed(norm: HeadNorm | None) -> tuple[Tensor | int, Tensor | int, float]:
 
 
 @inline
-def _turn_head(source, target, cos, sin, sign):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - compiled, here and below
+def turn_head(source, target, cos, sin, sign):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - compiled, here and below
     """One head. `sin` has its first half negated, so its second half is the sine itself."""
     half = len(source) // 2
     for j in range(half):
@@ -151,7 +155,7 @@ def _TURN(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
                 source = x[r * n + h]
                 target = q[(row * num_q + h) * t + time] if h < num_q else k[(row * num_kv + h - num_q) * t + time]
                 if p[16] == 0:
-                    _turn_head(source, target, cos, sin, np.float32(1))
+                    turn_head(source, target, cos, sin, np.float32(1))
                 else:
                     scale[r, h] = _inverse_rms(source, eps)
                     _norm_head(source, target, cos, sin, q_weight if h < num_q else k_weight, scale[r, h])
@@ -174,7 +178,7 @@ def _TURN_BACK(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N802
             cos, sin = tables[0][place, :c], tables[1][place, :c]
             for h in range(m):
                 grad = q[(row * num_q + h) * t + time] if h < num_q else k[(row * num_kv + h - num_q) * t + time]
-                _turn_head(grad, x[r * n + h], cos, sin, np.float32(-1))
+                turn_head(grad, x[r * n + h], cos, sin, np.float32(-1))
             for h in range(num_kv):
                 copy_row(v[(row * num_kv + h) * t + time], x[r * n + m + h])
         first, end = claimed(p)

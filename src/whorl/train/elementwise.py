@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from whorl.train.group import Group, Room, careful
@@ -44,13 +45,15 @@ class Elementwise:
         return {group.label: group.rate for group in self._groups}
 
     @torch.no_grad()
-    def step(self, factor: float, moment: Moment | None = None) -> None:
+    def step(self, factor: float, moment: Moment | None = None, *, shrink: Float[Tensor, ""] | None = None) -> None:
         """See Stepper.step."""
         gradients = {w.name: gradient_of(w) for group in self._groups for w in group.weights}
         for group in self._groups:
             move = group.move(factor, moment)
             for weight in group.weights:
                 gradient = gradients[weight.name]
+                if shrink is not None:
+                    gradient.mul_(shrink)  # not all gradients at once: this one is still in the cache when the rule reads it
                 update = self._update_room.like(weight.tensor)
                 self._rule.write(gradient, self._moments[weight.name], out=update)
                 if group.cautious:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from whorl.train.group import Group, Room
@@ -54,8 +55,8 @@ class Fused:
         return {group.label: group.rate for group in self._groups}
 
     @torch.no_grad()
-    def step(self, factor: float, moment: Moment | None = None) -> None:
-        """See Stepper.step."""
+    def step(self, factor: float, moment: Moment | None = None, *, shrink: Float[Tensor, ""] | None = None) -> None:
+        """See Stepper.step. The kernel shrinks gradients in its one pass."""
         if self._optimizer is None:
             return
         for weight in self._weights:
@@ -65,6 +66,8 @@ class Fused:
             self._optimizer.param_groups[index]["lr"] = move.rate
             if move.decay and not self._in_kernel[index]:
                 torch._foreach_mul_([w.tensor for w in group.weights], 1 - move.decay)
+        # What torch's GradScaler sets: the kernel divides gradients by it, and writes them back.
+        self._optimizer.grad_scale = None if shrink is None else shrink.reciprocal()  # type: ignore[attr-defined]
         self._optimizer.step()
         for group, move in zip(self._groups, moves, strict=True):
             for weight in group.weights if move.l1 else ():

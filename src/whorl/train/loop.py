@@ -102,9 +102,8 @@ def train(pieces: Pieces, first: int) -> Iterator[Step]:
         factor = pieces.factor(index)
         loads = None
         if finding.is_taken:
-            _shorten(gradients, norm, pieces)
             _mute(gradients, finding, pieces)
-            pieces.stepper.step(factor, pieces.moment_of(index))
+            pieces.stepper.step(factor, pieces.moment_of(index), shrink=_shrink(norm, finding, pieces))
             loads = balanced(routers)
         for router in routers:
             router.loads.zero_()
@@ -144,10 +143,14 @@ def _mute(gradients: Sequence[Tensor], finding: Finding, pieces: Pieces) -> None
         pieces.sentry.mute(gradients, finding.verdict)
 
 
-def _shorten(gradients: Sequence[Tensor], norm: Float[Tensor, ""], pieces: Pieces) -> None:
-    """Undo the scale, and shorten the whole gradient to the clip where it is longer: one pass over it, and none to wait for."""
+def _shrink(norm: Float[Tensor, ""], finding: Finding, pieces: Pieces) -> Float[Tensor, ""] | None:
+    """What undoes the scale and shortens the whole gradient to the clip where it is longer; None where that is surely 1."""
     shrink = (pieces.clip / (norm + _TINY)).clamp(max=1.0) / pieces.scaler.scale
-    torch._foreach_mul_(list(gradients), shrink)
+    if finding.verdict is not None:
+        # A muted gradient is zero; times the shrink of a norm that is not finite it would not be.
+        shrink = torch.where(finding.verdict.is_good, shrink, 1.0)
+    is_one = shrink.device.type == "cpu" and float(shrink) == 1.0  # elsewhere, reading it would be waited for
+    return None if is_one else shrink
 
 
 def check_finite(steps: Sequence[Step]) -> None:

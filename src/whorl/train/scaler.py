@@ -1,8 +1,8 @@
 """train/scaler: the factor on the loss that keeps float16 gradients within range.
 
 Grows while gradients stay finite and shrinks when they do not; such a step is left out. Powers of two only, so scaling rounds
-nothing. Every other precision has a constant factor of one. Does not touch gradients: the loop divides by `scale` where it
-clips. Mixed precision with loss scaling: https://arxiv.org/abs/1710.03740.
+nothing. Every other precision has a constant factor of one. Does not touch gradients: the loop undoes `scale` by
+what it tells the optimizer to shrink them by. Mixed precision with loss scaling: https://arxiv.org/abs/1710.03740.
 """
 
 import math

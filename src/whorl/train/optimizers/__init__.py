@@ -1,7 +1,7 @@
 """train/optimizers: the door of optimizers: a frozen config whose `build` takes a model's weights and gives a stepper.
 
-A stepper owns the moments of the weights it was given and changes them in place. It does not clip, schedule, or zero
-gradients: that is the loop's.
+A stepper owns the moments of the weights it was given and changes them in place. It does not clip (it is told how much to
+shrink gradients by, because it reads them anyway), schedule, or zero gradients: that is the loop's.
 
 To add one, write a file here with one class deriving from Optimizer (`build`), and its test.
 """
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Annotated, Protocol
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
@@ -31,10 +32,11 @@ class Stepper(Protocol):
         """Peak learning rate of each group, for reports."""
         ...
 
-    def step(self, factor: float, moment: Moment | None = None) -> None:
-        """Update every weight from its `.grad`, at `factor` times the peak rates; gradients stay as they are.
+    def step(self, factor: float, moment: Moment | None = None, *, shrink: Float[Tensor, ""] | None = None) -> None:
+        """Update every weight from its `.grad`, at `factor` times the peak rates.
 
-        `moment` is where in the run the step is; needed where decay has a schedule of its own.
+        `moment` is where in the run the step is; needed where decay has a schedule of its own. `shrink` (float32, on the
+        device of the weights): gradients count so many times as much, and are left so; without it they stay as they are.
         """
         ...
 

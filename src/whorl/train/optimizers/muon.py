@@ -102,11 +102,11 @@ class _MuonStepper:
         return {**({self._group.label: self._group.rate} if self._group else {}), **self._adam.rates}
 
     @torch.no_grad()
-    def step(self, factor: float, moment: Moment | None = None) -> None:
+    def step(self, factor: float, moment: Moment | None = None, *, shrink: Float[Tensor, ""] | None = None) -> None:
         for stack in self._stacks:
             assert self._group is not None, "a stack is made of the group's weights"
             move = self._group.move(factor, moment)
-            for weight, update in stack.split(self._updates(stack)):
+            for weight, update in stack.split(self._updates(stack, shrink)):
                 standing = _standing(update, weight.tensor)
                 if self._config.row_beta is not None:
                     standing = self._evened(weight, standing, self._config.row_beta)
@@ -114,7 +114,7 @@ class _MuonStepper:
                     standing = standing.to(torch.float32, copy=True)
                     careful(standing, gradient_of(weight), self._room)
                 move._replace(rate=move.rate * self._scale(weight.tensor)).apply(weight.tensor, standing, self._room)
-        self._adam.step(factor, moment)
+        self._adam.step(factor, moment, shrink=shrink)
 
     def state(self) -> dict[str, Tensor]:
         squares = {name + _ROW_SQUARES: tensor for name, tensor in self._row_squares.items()}
@@ -132,9 +132,12 @@ class _MuonStepper:
     def _momenta(self) -> dict[str, Tensor]:
         return {weight.name + _MOMENTUM: part for stack in self._stacks for weight, part in stack.split(stack.momentum)}
 
-    def _updates(self, stack: _Stack) -> Float[Tensor, "n r c"]:
-        """Fold the gradients into the momentum; the directions, in the compute dtype."""
-        gradient = _stacked([gradient_of(weight) for weight in stack.weights])
+    def _updates(self, stack: _Stack, shrink: Float[Tensor, ""] | None) -> Float[Tensor, "n r c"]:
+        """Fold the gradients, shrunk, into the momentum; the directions, in the compute dtype."""
+        gradients = [gradient_of(weight) for weight in stack.weights]
+        if shrink is not None:
+            torch._foreach_mul_(gradients, shrink)
+        gradient = _stacked(gradients)
         stack.momentum.lerp_(gradient, 1 - self._config.momentum)
         ahead = gradient.lerp_(stack.momentum, self._config.momentum).to(self._dtype)
         at_once = max(1, _MOST_AT_ONCE // ahead[0].numel())
