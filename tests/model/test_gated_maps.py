@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy_models import tiny_config
+from toy_tensors import assert_same_bits, drawn, passed
 
 from whorl.model.gated_maps import can_feed, fed
 from whorl.model.kernels import gelu_gated, silu_gated
@@ -13,13 +14,8 @@ from whorl.model.layers import GatedMLP, product
 from whorl.model.maps import mapped
 from whorl.model.products import can_multiply
 
-BF16 = torch.bfloat16
 GATES = {"silu": silu_gated, "gelu": gelu_gated}
 pytestmark = pytest.mark.skipif(not can_multiply(torch.zeros(2, 2)), reason="this processor does not multiply pairs")
-
-
-def drawn(*shape, seed=0, dtype=BF16):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
 def given_for(rows, d, e):
@@ -27,32 +23,20 @@ def given_for(rows, d, e):
     return drawn(2, rows // 2, d).requires_grad_(), weights
 
 
-def passed(compute, x, weights):
-    for tensor in (x, *weights):
-        tensor.grad = None
-    out = compute()
-    out.backward(drawn(*out.shape, seed=3))
-    return [out, *(tensor.grad for tensor in (x, *weights))]
-
-
 @pytest.mark.parametrize("activation", ["silu", "gelu"])
 @pytest.mark.parametrize(("rows", "d", "e"), [(64, 16, 64), (130, 96, 192), (1000, 34, 128)])
 def test_output_and_every_gradient_are_those_of_the_parts_to_the_bit(activation, rows, d, e):
     x, weights = given_for(rows, d, e)
     assert can_feed(x, tuple(weights), activation)
-    parts = passed(lambda: mapped(GATES[activation](mapped(x, tuple(weights[:2]))), (weights[2],)), x, weights)
-    for threads in (1, 3):
-        torch.set_num_threads(threads)
-        whole = passed(lambda: fed(x, tuple(weights), activation), x, weights)
-        torch.set_num_threads(1)
-        assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True)), threads
+    parts = passed(lambda: mapped(GATES[activation](mapped(x, tuple(weights[:2]))), (weights[2],)), (x, *weights))
+    assert_same_bits(lambda: fed(x, tuple(weights), activation), (x, *weights), parts)
 
 
 def test_a_frozen_weight_gets_no_gradient_and_the_others_theirs():
     x, weights = given_for(64, 16, 64)
-    wanted = passed(lambda: fed(x, tuple(weights), "silu"), x, weights)
+    wanted = passed(lambda: fed(x, tuple(weights), "silu"), (x, *weights))
     weights[2].requires_grad_(requires_grad=False)
-    found = passed(lambda: fed(x, tuple(weights), "silu"), x, weights)
+    found = passed(lambda: fed(x, tuple(weights), "silu"), (x, *weights))
     assert found[4] is None
     assert all(torch.equal(one, other) for one, other in zip(found[:4], wanted[:4], strict=True))
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from whorl.model import team
-from whorl.model.steps import HAS_DOT, Kind
+from whorl.model.steps import Kind
 from whorl.model.tile import COLUMNS, ROWS, blend, exact, stack, tile
 
 pytestmark = pytest.mark.skipif(not team.can_run(), reason="torch runs on other threads here")
 BF16 = torch.bfloat16
 _widened = tile(Kind(16, 16))
-_native = tile(Kind(16, 16, is_dot=HAS_DOT))
+_native = tile(Kind(16, 16, is_dot=team.HAS_BFLOAT))
 _blended = blend(16)
 _room = stack(8)
 

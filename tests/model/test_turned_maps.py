@@ -3,6 +3,7 @@
 import pytest
 import torch
 from toy_models import tiny_config
+from toy_tensors import BF16, assert_same_bits, drawn, passed
 
 from whorl.model.attention import Attention
 from whorl.model.kernels import turned_heads
@@ -11,12 +12,7 @@ from whorl.model.products import can_multiply
 from whorl.model.rope import rotary_table, turn_at
 from whorl.model.turned_maps import can_turn, turned_maps
 
-BF16 = torch.bfloat16
 pytestmark = pytest.mark.skipif(not can_multiply(torch.zeros(2, 2)), reason="this processor does not multiply pairs")
-
-
-def drawn(*shape, seed=0, dtype=BF16):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
 ROWS, TIME, WIDTH = 2, 50, 24
@@ -31,14 +27,6 @@ def given_for(*, heads, kv, c, restarts=False):
     return drawn(ROWS, TIME, WIDTH).requires_grad_(), weights, turn
 
 
-def passed(compute, x, weights):
-    for tensor in (x, *weights):
-        tensor.grad = None
-    out = compute()
-    torch.autograd.backward(out, [drawn(*one.shape, seed=9) for one in out])
-    return [*out, *(tensor.grad for tensor in (x, *weights))]
-
-
 @pytest.mark.parametrize(("heads", "kv", "c"), [(2, 2, 64), (4, 1, 64), (2, 1, 128), (8, 4, 32), (4, 4, 16)])
 @pytest.mark.parametrize("restarts", [False, True])
 def test_heads_and_every_gradient_are_those_of_the_parts_to_the_bit(heads, kv, c, restarts):
@@ -48,12 +36,8 @@ def test_heads_and_every_gradient_are_those_of_the_parts_to_the_bit(heads, kv, c
     def parts():
         return turned_heads(mapped(x, tuple(weights)).view(*x.shape[:2], -1, c), turn, num_kv=kv, norm=None)
 
-    wanted = passed(parts, x, weights)
-    for threads in (1, 3):
-        torch.set_num_threads(threads)
-        found = passed(lambda: turned_maps(x, tuple(weights), turn), x, weights)
-        torch.set_num_threads(1)
-        assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True)), threads
+    wanted = passed(parts, (x, *weights))
+    assert_same_bits(lambda: turned_maps(x, tuple(weights), turn), (x, *weights), wanted)
 
 
 def test_heads_that_do_not_fill_panels_are_left_to_the_parts():

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from whorl.model.layers import cast
-from whorl.model.steps import FOUR, HAS_DOT, Kind
-from whorl.model.team import HEAD, Loop, can_run, claimed, floats, inline, narrow, wide, words
+from whorl.model.steps import FOUR, Kind
+from whorl.model.team import HAS_BFLOAT, HEAD, Loop, can_run, claimed, floats, inline, narrow, wide, words
 from whorl.model.tile import COLUMNS, ROWS, exact, stack, tile
 
 __all__ = ["FEW", "Few", "Stored", "can_take", "few_product"]
@@ -98,7 +98,7 @@ def _lines(bits: int) -> int:
     return ROWS + (bits == FOUR)
 
 
-_narrow, _eight, _four = (tile(Kind(16, bits, is_dot=HAS_DOT), lines=_lines(bits)) for bits in (16, 8, FOUR))
+_narrow, _eight, _four = (tile(Kind(16, bits, is_dot=HAS_BFLOAT), lines=_lines(bits)) for bits in (16, 8, FOUR))
 _mixed, _full, _eight_mixed, _four_mixed = (tile(Kind(32, bits), lines=_lines(bits)) for bits in (16, 32, 8, FOUR))
 _sums, _group_sums = stack(COLUMNS * (_BLOCK + ROWS)), stack(MAX_FOURS // 32)
 

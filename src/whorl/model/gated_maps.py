@@ -12,12 +12,11 @@ import torch
 from jaxtyping import BFloat16, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from whorl.model.config import Activation
 from whorl.model.gates import GELU, SILU, gate_row, gate_row_back
 from whorl.model.lanes import PANEL, fetch
-from whorl.model.maps import can_map, weight_gradients
+from whorl.model.maps import can_map, is_watched, weight_gradients
 from whorl.model.products import block_of, multiplied, panel_at, panels_across, panels_along, times_panel
 from whorl.model.team import Loop, claimed, inline, taken, words
 
@@ -30,10 +29,9 @@ _LINE = 32  # words
 
 
 def can_feed(x: Tensor, weights: Weights, activation: Activation) -> bool:
-    """Whether `fed` does this: what `mapped` does, whole panels of an activation that has a loop, and nobody who watches
-    torch's operations, as model/recompute does to keep what they made."""
+    """Whether `fed` does this: what `mapped` does, whole panels of an activation that has a loop, and nobody watching."""
     gate, up, down = weights
-    fits = activation in _NUMBERS and len(gate) % PANEL == 0 and _get_current_dispatch_mode() is None
+    fits = activation in _NUMBERS and len(gate) % PANEL == 0 and not is_watched()
     return fits and can_map(x, (gate, up)) and can_map(x, (down,))
 
 

@@ -13,8 +13,9 @@ from typing import Any, Final, Literal, NamedTuple
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
+
+from whorl.model.emit import LANES, call, number, prefetch, spread
 
 __all__ = [
     "LANES",
@@ -38,7 +39,6 @@ __all__ = [
     "tile_to_words",
 ]
 
-LANES: Final = 16  # numbers in a register
 WIDE: Final = 4  # registers a tile is wide
 TALL: Final = 6  # rows a tile is tall: 24 sums, four stretches of the right side and one number fit into 32 registers
 SHORT: Final = 4  # rows of a tile that divides what is packed sixteen by sixteen: two hundredths slower
@@ -94,26 +94,9 @@ def _step(count: int, code: _Code) -> Any:  # noqa: ANN401 - an intrinsic of num
     return intrinsic(typed)
 
 
-def _number(value: int) -> Any:  # noqa: ANN401 - llvmlite has no types, here and below
-    return ir.Constant(_I64, value)
-
-
-def _call(b: Any, name: str, result: Any, *given: Any) -> Any:  # noqa: ANN401
-    signature = ir.FunctionType(result, [one.type for one in given])
-    declared: Any = cgutils.get_or_insert_function  # untyped in numba
-    return b.call(declared(b.module, signature, name), given)
-
-
-def _spread(b: Any, one: Any) -> Any:  # noqa: ANN401
-    """One 32-bit number in all lanes."""
-    empty = ir.Constant(_PAIRS, ir.Undefined)
-    first = b.insert_element(empty, one, ir.Constant(_I32, 0))
-    return b.shuffle_vector(first, empty, ir.Constant(_PAIRS, [0] * LANES))
-
-
 def _first(b: Any, count: Any) -> Any:  # noqa: ANN401
     """The choice of the first `count` lanes: none below 0, all from 16 on."""
-    return b.icmp_signed("<", ir.Constant(_PAIRS, list(range(LANES))), _spread(b, b.trunc(count, _I32)))
+    return b.icmp_signed("<", ir.Constant(_PAIRS, list(range(LANES))), spread(b, b.trunc(count, _I32)))
 
 
 def _load(b: Any, address: Any, kind: _Kind, count: Any) -> Any:  # noqa: ANN401
@@ -122,12 +105,12 @@ def _load(b: Any, address: Any, kind: _Kind, count: Any) -> Any:  # noqa: ANN401
     Whole registers are loaded without a choice: one of sixteen words takes many times as long as a plain load.
     """
     pointer = b.inttoptr(address, kind.vector.as_pointer())
-    with b.if_else(b.icmp_signed(">=", count, _number(LANES))) as (whole, cut):
+    with b.if_else(b.icmp_signed(">=", count, number(LANES))) as (whole, cut):
         with whole:
             plain, from_whole = b.load(pointer, align=kind.align), b.block
         with cut:
             given = pointer, ir.Constant(_I32, kind.align), _first(b, count), ir.Constant(kind.vector, None)
-            chosen, from_cut = _call(b, f"llvm.masked.load.{kind.name}.p0", kind.vector, *given), b.block
+            chosen, from_cut = call(b, f"llvm.masked.load.{kind.name}.p0", kind.vector, *given), b.block
     found = b.phi(kind.vector)
     found.add_incoming(plain, from_whole)
     found.add_incoming(chosen, from_cut)
@@ -136,12 +119,12 @@ def _load(b: Any, address: Any, kind: _Kind, count: Any) -> Any:  # noqa: ANN401
 
 def _store(b: Any, value: Any, address: Any, kind: _Kind, choice: Any) -> None:  # noqa: ANN401
     pointer = b.inttoptr(address, kind.vector.as_pointer())
-    _call(b, f"llvm.masked.store.{kind.name}.p0", ir.VoidType(), value, pointer, ir.Constant(_I32, kind.align), choice)
+    call(b, f"llvm.masked.store.{kind.name}.p0", ir.VoidType(), value, pointer, ir.Constant(_I32, kind.align), choice)
 
 
 def _narrow(b: Any, value: Any) -> Any:  # noqa: ANN401
     """float32 to bfloat16, to nearest even; numbers below 1e-38 become 0."""
-    return _call(b, "llvm.x86.avx512bf16.cvtneps2bf16.512", _WORDS, value)
+    return call(b, "llvm.x86.avx512bf16.cvtneps2bf16.512", _WORDS, value)
 
 
 def _tile(tall: int, how: str) -> Any:  # noqa: ANN401
@@ -150,9 +133,9 @@ def _tile(tall: int, how: str) -> Any:  # noqa: ANN401
     def code(b: Any, given: Any) -> None:  # noqa: ANN401
         out, out_row, left, left_row, left_step, right, right_step, count, columns = given
         kind = _SHAPES["words" if how == "narrow" else "floats"]
-        lefts = [b.sub(columns, _number(LANES * j)) for j in range(WIDE)]
+        lefts = [b.sub(columns, number(LANES * j)) for j in range(WIDE)]
         size = LANES * (2 if how == "narrow" else 4)
-        places = [b.add(b.add(out, b.mul(out_row, _number(r))), _number(size * j)) for r in range(tall) for j in range(WIDE)]
+        places = [b.add(b.add(out, b.mul(out_row, number(r))), number(size * j)) for r in range(tall) for j in range(WIDE)]
         kept = how == "go on"
         start = [
             _load(b, place, kind, lefts[index % WIDE]) if kept else ir.Constant(_FLOATS, [0.0] * LANES)
@@ -162,7 +145,7 @@ def _tile(tall: int, how: str) -> Any:  # noqa: ANN401
         b.branch(loop)
         b.position_at_end(loop)
         moving = []
-        for begin in (_number(0), left, right):
+        for begin in (number(0), left, right):
             moving.append(b.phi(_I64))
             moving[-1].add_incoming(begin, before)
         done, a, p = moving
@@ -170,21 +153,21 @@ def _tile(tall: int, how: str) -> Any:  # noqa: ANN401
         for one in start:
             sums.append(b.phi(_FLOATS))
             sums[-1].add_incoming(one, before)
-        stretch = [b.load(b.inttoptr(b.add(p, _number(64 * j)), _PAIRS.as_pointer()), align=4) for j in range(WIDE)]
+        stretch = [b.load(b.inttoptr(b.add(p, number(64 * j)), _PAIRS.as_pointer()), align=4) for j in range(WIDE)]
         more = []
         for r in range(tall):
-            pair = b.load(b.inttoptr(b.add(a, b.mul(left_row, _number(r))), _I32.as_pointer()), align=2)
-            spread = _spread(b, pair)
+            pair = b.load(b.inttoptr(b.add(a, b.mul(left_row, number(r))), _I32.as_pointer()), align=2)
+            everywhere = spread(b, pair)
             own = zip(sums[r * WIDE : (r + 1) * WIDE], stretch, strict=True)
-            more += [_call(b, "llvm.x86.avx512bf16.dpbf16ps.512", _FLOATS, held, spread, one) for held, one in own]
-        for phi, value in zip([done, a, p], [b.add(done, _number(1)), b.add(a, left_step), b.add(p, right_step)], strict=True):
+            more += [call(b, "llvm.x86.avx512bf16.dpbf16ps.512", _FLOATS, held, everywhere, one) for held, one in own]
+        for phi, value in zip([done, a, p], [b.add(done, number(1)), b.add(a, left_step), b.add(p, right_step)], strict=True):
             phi.add_incoming(value, loop)
         for phi, value in zip(sums, more, strict=True):
             phi.add_incoming(value, loop)
-        b.cbranch(b.icmp_signed("<", b.add(done, _number(1)), count), loop, after)
+        b.cbranch(b.icmp_signed("<", b.add(done, number(1)), count), loop, after)
         b.position_at_end(after)
         done_sums = [_narrow(b, value) if how == "narrow" else value for value in more]
-        with b.if_else(b.icmp_signed(">=", columns, _number(PANEL))) as (whole, cut):
+        with b.if_else(b.icmp_signed(">=", columns, number(PANEL))) as (whole, cut):
             with whole:  # a store of chosen words takes many times as long as a plain one
                 for place, value in zip(places, done_sums, strict=True):
                     b.store(value, b.inttoptr(place, kind.vector.as_pointer()), align=kind.align)
@@ -217,11 +200,11 @@ def _across(source: Source) -> Any:  # noqa: ANN401
         first, row, rows, target, target_row, pairs = given
         lines = []
         for r in range(LANES):
-            held = b.select(b.icmp_signed("<", _number(r), rows), pairs, _number(0))
-            lines.append(_line(b, b.add(first, b.mul(row, _number(r))), held, source))
+            held = b.select(b.icmp_signed("<", number(r), rows), pairs, number(0))
+            lines.append(_line(b, b.add(first, b.mul(row, number(r))), held, source))
         for p, line in enumerate(_turned(b, lines)):
-            with b.if_then(b.icmp_signed("<", _number(p), pairs)):
-                place = b.add(target, b.mul(target_row, _number(p)))
+            with b.if_then(b.icmp_signed("<", number(p), pairs)):
+                place = b.add(target, b.mul(target_row, number(p)))
                 b.store(line, b.inttoptr(place, _PAIRS.as_pointer()), align=4)
 
     return _step(6, code)
@@ -231,10 +214,10 @@ def _line(b: Any, address: Any, pairs: Any, source: Source) -> Any:  # noqa: ANN
     """So many pairs of a row, and zeros."""
     if source == "words":
         return _load(b, address, _SHAPES["pairs"], pairs)
-    count = b.mul(pairs, _number(2))
+    count = b.mul(pairs, number(2))
     low = _load(b, address, _SHAPES["floats"], count)
-    high = _load(b, b.add(address, _number(4 * LANES)), _SHAPES["floats"], b.sub(count, _number(LANES)))
-    both = _call(b, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", ir.VectorType(ir.IntType(16), 2 * LANES), high, low)
+    high = _load(b, b.add(address, number(4 * LANES)), _SHAPES["floats"], b.sub(count, number(LANES)))
+    both = call(b, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", ir.VectorType(ir.IntType(16), 2 * LANES), high, low)
     return b.bitcast(both, _PAIRS)
 
 
@@ -252,10 +235,7 @@ def _turned(b: Any, lines: Sequence[Any]) -> list[Any]:  # noqa: ANN401
 
 def _fetch(b: Any, given: Any) -> None:  # noqa: ANN401
     """Ask for a line of memory before it is wanted."""
-    pointer = b.inttoptr(given[0], ir.IntType(8).as_pointer())
-    _call(
-        b, "llvm.prefetch.p0", ir.VoidType(), pointer, *(ir.Constant(_I32, flag) for flag in (0, 3, 1))
-    )  # to read, keep, data
+    prefetch(b, given[0])
 
 
 fetch = _step(1, _fetch)

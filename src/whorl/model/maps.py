@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from whorl.model.lanes import LANES
 from whorl.model.products import add_gradient_, can_multiply, multiplied, panels_across, panels_along
 
-__all__ = ["can_map", "mapped", "weight_gradients"]
+__all__ = ["can_map", "is_watched", "mapped", "weight_gradients"]
 
 _FEWEST = 64  # vectors worth bringing weights into panels for
 
@@ -28,6 +28,11 @@ def can_map(x: Tensor, weights: tuple[Tensor, ...]) -> bool:
         return False
     fits = not sum(map(len, weights)) % 2 and not any(len(weight) % LANES for weight in weights[:-1])
     return fits and all(type(weight) in {Tensor, nn.Parameter} for weight in weights) and can_multiply(x, *weights)
+
+
+def is_watched() -> bool:
+    """Whether somebody watches torch's operations, as model/recompute does to keep what they made."""
+    return _get_current_dispatch_mode() is not None
 
 
 def mapped(x: BFloat16[Tensor, "... i"], weights: tuple[Float[Tensor, "_ i"], ...]) -> BFloat16[Tensor, "... o"]:
@@ -51,8 +56,7 @@ class _Map(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:  # noqa: ANN401 - autograd's context has no type
         flat = x.reshape(-1, x.shape[-1]).contiguous()
         ctx.save_for_backward(flat, *weights)
-        # Who watches torch's operations, as model/recompute does to keep what they made, is shown one.
-        made = _product(flat, weights) if _get_current_dispatch_mode() is None else torch.ops.whorl.product(flat, weights)
+        made = torch.ops.whorl.product(flat, weights) if is_watched() else _product(flat, weights)
         return made.view(*x.shape[:-1], made.shape[1])
 
     @staticmethod

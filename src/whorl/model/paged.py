@@ -16,8 +16,9 @@ from jaxtyping import Float, Int, Int32
 from torch import Tensor
 from torch.nn import functional
 
-from whorl.model.steps import HAS_DOT, Kind
+from whorl.model.steps import Kind
 from whorl.model.team import (
+    HAS_BFLOAT,
     Loop,
     as_number,
     can_run,
@@ -107,8 +108,8 @@ def _looped(q: Tensor, keys: Tensor, values: Tensor, where: tuple[Tensor, Tensor
 
 
 _PAIRS, _WIDENED, _FULL = range(3)  # kinds of product, as the loops are told
-_KINDS = {torch.bfloat16: _PAIRS if HAS_DOT else _WIDENED, torch.float32: _FULL}
-_pairs, _widened, _full = (tile(kind) for kind in (Kind(16, 16, is_dot=HAS_DOT), Kind(16, 16), Kind(32, 32)))
+_KINDS = {torch.bfloat16: _PAIRS if HAS_BFLOAT else _WIDENED, torch.float32: _FULL}
+_pairs, _widened, _full = (tile(kind) for kind in (Kind(16, 16, is_dot=HAS_BFLOAT), Kind(16, 16), Kind(32, 32)))
 _blend_narrow, _blend_wide = blend(16), blend(32)
 _LINE = _SPAN + ROWS  # of scores: they come by fours
 _scores, _shares = stack(COLUMNS * _LINE), stack(2 * COLUMNS * (_MAX_CHANNELS + 2))

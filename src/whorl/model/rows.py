@@ -12,14 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
 
-from whorl.model.lanes import LANES, PANEL, SHORT
+from whorl.model.emit import LANES, call, cgutils, number, spread
+from whorl.model.lanes import PANEL, SHORT
 
 __all__ = ["slope_one", "slope_rows", "slope_two", "soften_row", "soften_rows"]
 
-cgutils: Any = _cgutils  # untyped
 _I16, _I32, _I64, _F32 = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
 _FLOATS: Any = ir.VectorType(_F32, LANES)
 _INTS: Any = ir.VectorType(_I32, LANES)
@@ -41,28 +40,13 @@ _POWERS: Final = (
 _LOG2_E: Final = 1.4426950408889634
 
 
-def _number(value: int) -> Any:  # noqa: ANN401 - llvmlite has no types, here and below
-    return ir.Constant(_I64, value)
-
-
 def _all(value: float) -> Any:  # noqa: ANN401
     return ir.Constant(_FLOATS, [value] * LANES)
 
 
-def _call(b: Any, name: str, result: Any, *given: Any) -> Any:  # noqa: ANN401
-    signature = ir.FunctionType(result, [one.type for one in given])
-    return b.call(cgutils.get_or_insert_function(b.module, signature, name), given)
-
-
-def _spread(b: Any, one: Any, kind: Any = _FLOATS) -> Any:  # noqa: ANN401
-    """One number in all lanes."""
-    empty = ir.Constant(kind, ir.Undefined)
-    return b.shuffle_vector(b.insert_element(empty, one, ir.Constant(_I32, 0)), empty, ir.Constant(_INTS, [0] * LANES))
-
-
 def _place(b: Any, address: Any, columns: Any, size: int) -> Any:  # noqa: ANN401
     """The address of a column, numbers being of so many bytes."""
-    return b.add(address, b.mul(columns, _number(size)))
+    return b.add(address, b.mul(columns, number(size)))
 
 
 def _load(b: Any, address: Any, kind: Any, align: int = 2) -> Any:  # noqa: ANN401
@@ -81,7 +65,7 @@ def _store_past(b: Any, value: Any, address: Any) -> None:  # noqa: ANN401
 
 
 def _fma(b: Any, x: Any, y: Any, z: Any) -> Any:  # noqa: ANN401
-    return _call(b, "llvm.fma.v16f32", _FLOATS, x, y, z)
+    return call(b, "llvm.fma.v16f32", _FLOATS, x, y, z)
 
 
 def _larger(b: Any, x: Any, y: Any) -> Any:  # noqa: ANN401
@@ -92,23 +76,23 @@ def _larger(b: Any, x: Any, y: Any) -> Any:  # noqa: ANN401
 def _power(b: Any, x: Any) -> Any:  # noqa: ANN401
     """2^x: of minus infinity 0."""
     every, how = ir.Constant(_I16, -1), ir.Constant(_I32, _AS_SET)
-    over = _call(b, "llvm.x86.avx512.mask.reduce.ps.512", _FLOATS, x, ir.Constant(_I32, _DOWN), _all(0.0), every, how)
+    over = call(b, "llvm.x86.avx512.mask.reduce.ps.512", _FLOATS, x, ir.Constant(_I32, _DOWN), _all(0.0), every, how)
     p = _all(_POWERS[0])
     for factor in _POWERS[1:]:
         p = _fma(b, p, over, _all(factor))
-    return _call(b, "llvm.x86.avx512.mask.scalef.ps.512", _FLOATS, p, x, _all(0.0), every, how)
+    return call(b, "llvm.x86.avx512.mask.scalef.ps.512", _FLOATS, p, x, _all(0.0), every, how)
 
 
 def _rounded(b: Any, low: Any, high: Any) -> Any:  # noqa: ANN401
     """Thirty-two words."""
-    return _call(b, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", _PAIR, high, low)
+    return call(b, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", _PAIR, high, low)
 
 
 def _each(b: Any, width: Any, code: Callable[[Any], None], *, lanes: int = LANES) -> None:  # noqa: ANN401
     """`code`, given the first of so many columns, for all of a row."""
-    with cgutils.for_range(b, b.sdiv(width, _number(PANEL))) as loop:
+    with cgutils.for_range(b, b.sdiv(width, number(PANEL))) as loop:
         for part in range(0, PANEL, lanes):
-            code(b.add(b.mul(loop.index, _number(PANEL)), _number(part)))
+            code(b.add(b.mul(loop.index, number(PANEL)), number(part)))
 
 
 def _folded(b: Any, value: Any, fold: Callable[[Any, Any, Any], Any]) -> Any:  # noqa: ANN401
@@ -132,17 +116,17 @@ class _Sight(NamedTuple):
 
     def chosen(self, b: Any, column: Any) -> Any:  # noqa: ANN401
         """Which of sixteen columns are seen."""
-        lanes = b.add(_spread(b, b.trunc(column, _I32), _INTS), ir.Constant(_INTS, list(range(LANES))))
+        lanes = b.add(spread(b, b.trunc(column, _I32)), ir.Constant(_INTS, list(range(LANES))))
         return b.icmp_unsigned("<", b.sub(lanes, self.first), self.count)
 
 
 def _sight(b: Any, mask: Any, begin: Any) -> _Sight:  # noqa: ANN401
     """Of a row of a mask's bytes (model/seen), counted from a column on."""
-    first, last = (_load(b, b.add(mask, _number(at)), _I32, align=1) for at in (0, 4))
+    first, last = (_load(b, b.add(mask, number(at)), _I32, align=1) for at in (0, 4))
     count = b.sub(b.add(last, ir.Constant(_I32, 1)), first)
     is_empty = b.icmp_signed("<=", count, ir.Constant(_I32, 0))
     count = b.select(is_empty, ir.Constant(_I32, 0), count)
-    return _Sight(_spread(b, b.sub(first, b.trunc(begin, _I32)), _INTS), _spread(b, count, _INTS), is_empty)
+    return _Sight(spread(b, b.sub(first, b.trunc(begin, _I32))), spread(b, count), is_empty)
 
 
 def _soften(tall: int) -> Any:  # noqa: ANN401
@@ -151,7 +135,7 @@ def _soften(tall: int) -> Any:  # noqa: ANN401
     def code(context: Any, b: Any, _: Any, given: Any) -> Any:  # noqa: ANN401
         scores, scores_row, out, out_row, mask, mask_row, begin, width, scale = given
         sources, targets, masks = (
-            [b.add(first, b.mul(row, _number(r))) for r in range(tall)]
+            [b.add(first, b.mul(row, number(r))) for r in range(tall)]
             for first, row in ((scores, scores_row), (out, out_row), (mask, mask_row))
         )
         sights = [_sight(b, one, begin) for one in masks]
@@ -165,7 +149,7 @@ def _soften(tall: int) -> Any:  # noqa: ANN401
                 b.store(_larger(b, shown, b.load(top)), top)
 
         _each(b, width, look)
-        by = b.fmul(_spread(b, scale), _all(_LOG2_E))
+        by = b.fmul(spread(b, scale), _all(_LOG2_E))
         largest = [b.fmul(_folded(b, b.load(top), _larger), by) for top in tops]
         less = [b.select(sight.is_empty, _all(0.0), b.fneg(one)) for sight, one in zip(sights, largest, strict=True)]
 
@@ -183,7 +167,7 @@ def _soften(tall: int) -> Any:  # noqa: ANN401
         def write(column: Any) -> None:  # noqa: ANN401
             for source, target, share in zip(sources, targets, shares, strict=True):
                 place = _place(b, source, column, _FLOAT)
-                halves = (_load(b, b.add(place, _number(after * LANES * _FLOAT)), _FLOATS) for after in (0, 1))
+                halves = (_load(b, b.add(place, number(after * LANES * _FLOAT)), _FLOATS) for after in (0, 1))
                 low, high = (b.fmul(half, share) for half in halves)
                 found = _rounded(b, low, high)
                 _store(b, found, _place(b, source, column, _WORD))  # over scores that have been read
@@ -209,13 +193,13 @@ def _slope(tall: int) -> Any:  # noqa: ANN401
     def code(context: Any, b: Any, _: Any, given: Any) -> Any:  # noqa: ANN401
         grads, grads_row, weights, weights_row, out, out_row, strips, weight_strips, strip, width, scale = given
         sources, lines, targets = (
-            [b.add(first, b.mul(row, _number(r))) for r in range(tall)]
+            [b.add(first, b.mul(row, number(r))) for r in range(tall)]
             for first, row in ((grads, grads_row), (weights, weights_row), (out, out_row))
         )
         means = [cgutils.alloca_once_value(b, _all(0.0)) for _ in range(tall)]
 
         def add(column: Any) -> None:  # noqa: ANN401
-            groups = b.mul(b.sdiv(column, _number(LANES)), strip)
+            groups = b.mul(b.sdiv(column, number(LANES)), strip)
             found = []
             for source, line, mean in zip(sources, lines, means, strict=True):
                 found.append(_widened(b, _load(b, _place(b, line, column, _WORD), _WORDS)))
@@ -224,14 +208,14 @@ def _slope(tall: int) -> Any:  # noqa: ANN401
             for r in range(0, tall, 2):
                 upper = b.lshr(found[r], ir.Constant(_INTS, [16] * LANES))
                 pair = b.or_(upper, found[r + 1]) if r + 1 < tall else upper
-                _store(b, pair, b.add(b.add(weight_strips, groups), _number(r // 2 * LANES * _FLOAT)))
+                _store(b, pair, b.add(b.add(weight_strips, groups), number(r // 2 * LANES * _FLOAT)))
 
         _each(b, width, add)
-        by = _spread(b, scale)
+        by = spread(b, scale)
         less = [b.fneg(b.fmul(_folded(b, b.load(mean), _add), by)) for mean in means]
 
         def write(column: Any) -> None:  # noqa: ANN401
-            groups = b.mul(b.sdiv(column, _number(LANES)), strip)
+            groups = b.mul(b.sdiv(column, number(LANES)), strip)
             found = []
             for source, line, lower in zip(sources, lines, less, strict=True):
                 weight = b.bitcast(_widened(b, _load(b, _place(b, line, column, _WORD), _WORDS)), _FLOATS)
@@ -245,7 +229,7 @@ def _slope(tall: int) -> Any:  # noqa: ANN401
                     _store(b, own, _place(b, targets[i], column, _WORD))
                 order = [lane // 2 + LANES * (lane % 2) for lane in range(2 * LANES)]
                 pair = b.shuffle_vector(both, both, ir.Constant(ir.VectorType(_I32, 2 * LANES), order))
-                _store(b, pair, b.add(b.add(strips, groups), _number(r // 2 * LANES * _FLOAT)))
+                _store(b, pair, b.add(b.add(strips, groups), number(r // 2 * LANES * _FLOAT)))
 
         _each(b, width, write)
         return context.get_dummy_value()

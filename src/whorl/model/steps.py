@@ -15,28 +15,23 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import cgutils as _cgutils
 
-from whorl.model.team import HAS_BFLOAT, BFloat
+from whorl.model.emit import LANES, call
+from whorl.model.team import BFloat
 
 __all__ = [
     "FLOATS",
     "FOUR",
-    "HAS_DOT",
     "LANES",
     "LINE",
     "Kind",
     "Side",
     "added",
-    "cgutils",
     "loaded",
     "multiply",
     "multiply_fours",
-    "spread",
 ]
 
-cgutils: Any = _cgutils  # untyped
-LANES: Final = 16  # float32 numbers of a register
 LINE: Final = 64  # bytes of a cache line, and of a row in one step
 FOUR: Final = 4  # bits
 _ROWS: Final = 4  # of FOUR, that stand together
@@ -50,7 +45,6 @@ _INTS: Any = ir.VectorType(_I32, LANES)
 _ZERO = ir.Constant(_I64, 0)
 _WORDS: Any = ir.VectorType(_I16, 2 * LANES)
 _PAIRS: Any = ir.VectorType(BFloat(), 2 * LANES)
-HAS_DOT: Final = HAS_BFLOAT
 
 
 class Kind(NamedTuple):
@@ -101,15 +95,15 @@ def loaded(b: Any, kind: Kind, side: Side, row: int, after: int) -> Any:  # noqa
         return b.bitcast(side.load(b, row, after, _WORDS), _PAIRS)
     if kind.is_dot:
         low, high = (_widened(b, side, row, after + half) for half in (0, LANES))
-        return _call(b, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", _PAIRS, high, low)
+        return call(b, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", _PAIRS, high, low)
     return _widened(b, side, row, after)
 
 
 def added(b: Any, kind: Kind, total: Any, row: Any, vector: Any) -> Any:  # noqa: ANN401
     """total + row * vector."""
     if kind.is_dot:
-        return _call(b, "llvm.x86.avx512bf16.dpbf16ps.512", FLOATS, total, row, vector)
-    return _call(b, "llvm.fmuladd.v16f32", FLOATS, row, vector, total)
+        return call(b, "llvm.x86.avx512bf16.dpbf16ps.512", FLOATS, total, row, vector)
+    return call(b, "llvm.fmuladd.v16f32", FLOATS, row, vector, total)
 
 
 def _offset(b: Any, first: Any) -> Any:  # noqa: ANN401
@@ -119,13 +113,6 @@ def _offset(b: Any, first: Any) -> Any:  # noqa: ANN401
 
 def _steps_before(b: Any, first: Any) -> Any:  # noqa: ANN401
     return b.lshr(first, ir.Constant(_I64, _STEP.bit_length() - 1))
-
-
-def spread(b: Any, number: Any) -> Any:  # noqa: ANN401
-    """A register of the same number everywhere."""
-    kind = ir.VectorType(number.type, LANES)
-    one = b.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(_I32, 0))
-    return b.shuffle_vector(one, one, ir.Constant(_INTS, [0] * LANES))
 
 
 def _widened(b: Any, side: Side, row: int, after: int) -> Any:  # noqa: ANN401
@@ -184,7 +171,7 @@ def _levels(b: Any, kind: Kind, words: Any, group: int) -> list[Any]:  # noqa: A
     found = b.lshr(words, ir.Constant(_WORDS, [FOUR * group] * 2 * LANES))
     if kind.is_dot:  # looked up by their lowest five bits, of which the fifth is the neighbour's
         table = ir.Constant(_WORDS, [_bfloat_bits(level % 16 - _ZERO_LEVEL) for level in range(2 * LANES)])
-        return [b.bitcast(_call(b, "llvm.x86.avx512.permvar.hi.512", _WORDS, table, found), _PAIRS)]
+        return [b.bitcast(call(b, "llvm.x86.avx512.permvar.hi.512", _WORDS, table, found), _PAIRS)]
     alone = b.and_(found, ir.Constant(_WORDS, [15] * 2 * LANES))
     halves = [ir.Constant(_INTS, [*range(begin, begin + LANES)]) for begin in (0, LANES)]
     wide = [b.zext(b.shuffle_vector(alone, alone, half), _INTS) for half in halves]
@@ -197,9 +184,3 @@ def _bfloat_bits(number: int) -> int:
     exponent = size.bit_length() - 1
     mantissa = (size << (7 - exponent)) & 0x7F if size else 0
     return (0x8000 if number < 0 else 0) | ((127 + exponent) << 7 | mantissa if size else 0)
-
-
-def _call(b: Any, name: str, result: Any, *given: Any) -> Any:  # noqa: ANN401
-    """An instruction that has no sign of its own."""
-    signature = ir.FunctionType(result, [one.type for one in given])
-    return b.call(cgutils.get_or_insert_function(b.module, signature, name), given)

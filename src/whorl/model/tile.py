@@ -13,7 +13,8 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
-from whorl.model.steps import FLOATS, FOUR, LANES, LINE, Kind, Side, added, cgutils, loaded, multiply, multiply_fours, spread
+from whorl.model.emit import LANES, cgutils, prefetch, spread
+from whorl.model.steps import FLOATS, FOUR, LINE, Kind, Side, added, loaded, multiply, multiply_fours
 
 __all__ = ["COLUMNS", "ROWS", "WIDTHS", "ask", "blend", "exact", "stack", "tile"]
 
@@ -65,7 +66,7 @@ def _asking(typing: Any, address: Any, size: Any) -> Any:  # noqa: ANN401, ARG00
         begin, count = given
         steps = ir.Constant(_I64, 0), count, ir.Constant(_I64, LINE)
         with cgutils.for_range_slice(b, *steps) as (at, _):
-            _ask(b, b.add(begin, at))
+            prefetch(b, b.add(begin, at))
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
@@ -141,7 +142,7 @@ def _dots(kind: Kind, b: Any, vectors: Side, matrix: Side, *, count: Any, asks: 
             done = b.lshr(at, ir.Constant(_I64, kind.step.bit_length() - 1))
             first = b.add(memory, b.mul(done, ir.Constant(_I64, lines * LINE)))
             for line in range(lines):
-                _ask(b, b.add(first, ir.Constant(_I64, line * LINE)))
+                prefetch(b, b.add(first, ir.Constant(_I64, line * LINE)))
             work = multiply_fours if is_four else multiply
             work(b, kind, sums, *(side._replace(first=at) for side in now))
     return sums
@@ -163,15 +164,6 @@ def _pointer(b: Any, address: Any, kind: Any) -> Any:  # noqa: ANN401
 
 def _store(b: Any, value: Any, address: Any) -> None:  # noqa: ANN401
     b.store(value, _pointer(b, address, value.type), align=4)
-
-
-def _ask(b: Any, address: Any) -> None:  # noqa: ANN401
-    """Ask for the memory at an address, which need not exist, before it is needed."""
-    byte = _I8.as_pointer()
-    function = cgutils.get_or_insert_function(
-        b.module, ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32]), "llvm.prefetch.p0"
-    )
-    b.call(function, [_pointer(b, address, _I8), *(ir.Constant(_I32, n) for n in (0, 3, 1))])
 
 
 def _pads(b: Any, kind: Kind, side: Side, left: tuple[Any, Any], has_rest: Any) -> list[Any]:  # noqa: ANN401

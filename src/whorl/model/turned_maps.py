@@ -12,10 +12,9 @@ import torch
 from jaxtyping import BFloat16, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from whorl.model.lanes import PANEL
-from whorl.model.maps import can_map, weight_gradients
+from whorl.model.maps import can_map, is_watched, weight_gradients
 from whorl.model.products import block_of, multiplied, panel_at, panels_across, panels_along, times_panel
 from whorl.model.rope import Turn
 from whorl.model.team import Loop, claimed, copy_row, inline, taken, words
@@ -29,10 +28,10 @@ Heads = tuple[BFloat16[Tensor, "b h t c"], BFloat16[Tensor, "b k t c"], BFloat16
 
 def can_turn(x: Tensor, weights: Weights, turn: Turn) -> bool:
     """Whether `turned_maps` does this: what `mapped` does, heads that fill whole panels or of which several fill one, and
-    nobody who watches torch's operations, as model/recompute does to keep what they made."""
+    nobody watching."""
     c = turn.cos.shape[-1]
     fits = (PANEL % c == 0 or c % PANEL == 0) and not any(len(weight) % max(c, PANEL) for weight in weights)
-    return fits and _get_current_dispatch_mode() is None and can_map(x, weights)
+    return fits and not is_watched() and can_map(x, weights)
 
 
 def turned_maps(x: BFloat16[Tensor, "b t d"], weights: Weights, turn: Turn) -> Heads:
